@@ -1,0 +1,222 @@
+"""Commands that train and measure: `train`, `evaluate`, `demo`, `reproduce`."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from deepsphere.cli.options import (
+    Accelerator,
+    Changes,
+    Checkpoint,
+    Data,
+    Devices,
+    Network,
+    Output,
+    Overwrite,
+    Precision,
+    Quick,
+    complete_recipe,
+    parse_changes,
+)
+
+if TYPE_CHECKING:
+    from deepsphere.experiments.config import DigitsRecipe
+    from deepsphere.experiments.options import RunOptions
+
+
+def train(
+    experiment: Annotated[
+        str,
+        typer.Argument(metavar="EXPERIMENT", help="What to learn: digits.", show_default=False),
+    ],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A recipe or a TOML file. By default digits, or mnist with [b]--data[/b].",
+            autocompletion=complete_recipe,
+        ),
+    ] = None,
+    network: Annotated[
+        Network, typer.Option(help="DeepSphere, or the 2D CNN that it is compared with.")
+    ] = Network.deepsphere,
+    rotate: Annotated[
+        bool,
+        typer.Option(
+            "--rotate/--no-rotate",
+            help="Whether every image gets a new random rotation in every epoch (R), or none (NR).",
+        ),
+    ] = True,
+    sampling: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Instead of the recipe's, e.g. icosahedral:8.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Instead of the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Of weights, order and rotations.")] = 0,
+    changes: Changes = None,
+    data: Data = None,
+    output: Output = Path("output/train"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted training in the folder.")
+    ] = False,
+    accelerator: Accelerator = "auto",
+    devices: Devices = "auto",
+    precision: Annotated[Precision, typer.Option(help="Arithmetic.")] = Precision.single,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train one network; writes model.ckpt for evaluate and predict, and logs.
+
+    Example:  [b]deepsphere train digits --no-rotate --epochs 10[/b]
+    """
+    from deepsphere.experiments.digits_run import RunKey
+    from deepsphere.experiments.options import RunOptions
+    from deepsphere.experiments.reading import read_recipe
+    from deepsphere.experiments.single import check_experiment, train_one
+
+    check_experiment(experiment)
+    named = {"graph.sampling": sampling, "training.epochs": epochs}
+    overrides = parse_changes(changes) | {k: v for k, v in named.items() if v is not None}
+    default = "digits" if data is None else "mnist"
+    summary = train_one(
+        read_recipe(recipe or default, overrides=overrides),
+        RunKey(seed, network.value, rotate),
+        output,
+        data=data,
+        resume=resume,
+        overwrite=overwrite,
+        options=RunOptions(accelerator, devices, precision.value, progress=True),
+    )
+    _say(
+        f"{summary.num_parameters:,} parameters trained for {summary.num_epochs} epochs in "
+        f"{summary.seconds:.0f} s, loss {summary.loss:.3g}\n"
+        f"model: {summary.checkpoint}\n"
+        f"next:  deepsphere evaluate {shlex.quote(str(summary.checkpoint))}"
+        + (f" --data {shlex.quote(str(data))}" if data else "")
+    )
+
+
+def evaluate(
+    context: typer.Context,
+    checkpoint: Checkpoint,
+    data: Data = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for results.json and confusion matrices."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score a classifier of digits on test images, as they are (NR) and rotated (R).
+
+    Example:  [b]deepsphere evaluate output/train/model.ckpt[/b]
+    """
+    from deepsphere.experiments.results import print_results
+    from deepsphere.experiments.single import evaluate_one
+
+    results = evaluate_one(
+        checkpoint, command=_command(context), data=data, output=output, overwrite=overwrite
+    )
+    print_results(results, Console())
+    if output is not None:
+        _say(f"results: {output / 'results.json'}")
+
+
+def demo(
+    context: typer.Context,
+    output: Output = Path("output/demo"),
+    quick: Quick = False,
+    data: Data = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train DeepSphere beside a 2D CNN on spherical digits and write a report (4 minutes).
+
+    Both networks are trained without (NR) and with (R) random rotations and scored under the
+    protocols NR/NR, R/R and NR/R (train/test), from one seed. The table on the terminal and
+    report.html in the folder say the same.
+    """
+    from deepsphere.experiments.options import RunOptions
+    from deepsphere.experiments.reading import read_recipe
+
+    name = "digits" if data is None else "mnist"
+    recipe = read_recipe(name, quick=quick, overrides={"seeds": [0]})
+    _reproduce(context, recipe, output, data=data, overwrite=overwrite, options=RunOptions(progress=True))
+
+
+def reproduce(
+    context: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A recipe; [b]deepsphere list[/b] shows them. Or a TOML file of yours.",
+            autocompletion=complete_recipe,
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder for the results. New, empty, or to continue. By default output/NAME.",
+        ),
+    ] = None,
+    quick: Quick = False,
+    changes: Changes = None,
+    data: Data = None,
+    accelerator: Accelerator = "auto",
+    devices: Devices = "auto",
+    precision: Annotated[Precision, typer.Option(help="Arithmetic.")] = Precision.single,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run a recipe over all its seeds and compare the results with what is claimed.
+
+    An interrupted call goes on where it was when it is typed again: finished trainings are kept
+    as long as recipe and data are the same.
+
+    Example:  [b]deepsphere reproduce digits[/b]
+    """
+    from deepsphere.experiments.options import RunOptions
+    from deepsphere.experiments.reading import read_recipe
+
+    recipe = read_recipe(name, quick=quick, overrides=parse_changes(changes))
+    folder = output or Path("output") / (Path(name).stem + ("-quick" if quick else ""))
+    options = RunOptions(accelerator, devices, precision.value, progress=True)
+    _reproduce(context, recipe, folder, data=data, overwrite=overwrite, options=options)
+
+
+def _reproduce(
+    context: typer.Context,
+    recipe: "DigitsRecipe",
+    output: Path,
+    *,
+    data: Path | None,
+    overwrite: bool,
+    options: "RunOptions",
+) -> None:
+    """Run it, and end with the table and where the report is."""
+    from deepsphere.experiments.results import print_results, summarize_claims
+    from deepsphere.experiments.run import reproduce as run_recipe
+
+    outcome = run_recipe(
+        recipe, output, command=_command(context), data=data, overwrite=overwrite, options=options
+    )
+    print_results(outcome.results, Console())
+    _say(
+        f"{summarize_claims(outcome.results.rows)}\n"
+        f"report:  {outcome.report_path}\nresults: {outcome.results_path}"
+    )
+
+
+def _command(context: typer.Context) -> str:
+    """What the user typed."""
+    return shlex.join(["deepsphere", *context.obj])
+
+
+def _say(text: str) -> None:
+    """Write lines that can be copied: no wrapping, no colours."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,146 @@
+"""Options that several commands share, described once."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepsphere.experiments.reading import parse_value, recipe_names
+
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Folder for the results. New, empty, or to continue."
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder with the four MNIST files (IDX, also gzipped). Without it, recipes use the "
+        "1,797 digits that come with scikit-learn.",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what an earlier call wrote there.")
+]
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick", help="The short form of the recipe: shows that everything runs, claims nothing."
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one value of the recipe, e.g. [b]--set model.kernel_size=5[/b]. Repeatable.",
+    ),
+]
+Accelerator = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="Where to train: auto, cpu, gpu, mps, or another one of Lightning."
+    ),
+]
+Devices = Annotated[
+    str,
+    typer.Option(help="How many of them (2), which (0,3), or auto.", metavar="NUMBER"),
+]
+BatchSize = Annotated[
+    int,
+    typer.Option(min=1, metavar="NUMBER", help="Signals in memory at a time; of no other effect."),
+]
+
+
+Checkpoint = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CHECKPOINT", help="A model written by [b]train[/b].", show_default=False
+    ),
+]
+
+
+class Precision(str, Enum):
+    """The arithmetic of a training."""
+
+    single = "32-true"
+    half_mixed = "16-mixed"
+    bfloat_mixed = "bf16-mixed"
+    double = "64-true"
+
+
+class Network(str, Enum):
+    """Who learns."""
+
+    deepsphere = "deepsphere"
+    cnn2d = "cnn2d"
+
+
+class Projection(str, Enum):
+    """How the sphere is laid on the page."""
+
+    mollweide = "mollweide"
+    orthographic = "orthographic"
+
+
+class Ordering(str, Enum):
+    """The two orders in which HEALPix maps are stored."""
+
+    ring = "ring"
+    nested = "nested"
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """The recipes whose names begin like this, for the completion of the shell.
+
+    Parameters
+    ----------
+    incomplete
+        What was typed so far.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> "digits" in complete_recipe("dig")
+    True
+    """
+    return [name for name in recipe_names() if name.startswith(incomplete)]
+
+
+def parse_changes(changes: list[str] | None) -> dict[str, Any]:
+    """Changes of a recipe, by dotted key, from words like ``training.epochs=5``.
+
+    Parameters
+    ----------
+    changes
+        ``KEY=VALUE``, with the value as in TOML; a text may do without its quotes.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If one has no ``=`` or no key.
+
+    Examples
+    --------
+    >>> parse_changes(["training.epochs=5", "model.pooling=mean", "model.channels=[8, 16]"])
+    {'training.epochs': 5, 'model.pooling': 'mean', 'model.channels': [8, 16]}
+    """
+    parsed: dict[str, Any] = {}
+    for change in changes or []:
+        key, equals, value = change.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(
+                f"--set must be KEY=VALUE, got {change!r}; e.g. --set training.epochs=5"
+            )
+        parsed[key.strip()] = parse_value(value.strip())
+    return parsed

@@ -1,0 +1,275 @@
+"""The spherical digits experiment: two networks, trained without and with rotations."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+from rich.progress import Progress, TaskID
+
+from deepsphere.experiments.config import DigitsRecipe
+from deepsphere.experiments.digits_run import (
+    NETWORKS,
+    RECORD_FILE,
+    TITLES,
+    RunKey,
+    RunRecord,
+    build_domain,
+    digest_of_images,
+    load_images,
+    read_record,
+    run_network,
+)
+from deepsphere.experiments.options import RunOptions
+from deepsphere.experiments.output import RUN_FOLDER
+from deepsphere.experiments.results import ResultRow, make_row
+from deepsphere.training.progress import make_bar
+from deepsphere.version import __version__
+
+PROTOCOLS = ("NR/NR", "R/R", "NR/R")
+"""Trained without or with rotations / scored without or with rotations."""
+
+Records = Mapping[RunKey, RunRecord]
+
+
+def experiment_fingerprint(recipe: DigitsRecipe, data: Path | None) -> str:
+    """What has to be equal for a finished run to be kept: recipe, images, version.
+
+    Parameters
+    ----------
+    recipe
+        Its seeds, title and claims do not count.
+    data
+        Folder of the MNIST files, where the recipe needs one.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        See `load_images`.
+    """
+    digest = digest_of_images(load_images(recipe.data, data))
+    return f"{recipe.fingerprint()}-{digest}-{__version__}"
+
+
+def run_keys(recipe: DigitsRecipe) -> list[RunKey]:
+    """The runs of a recipe, one seed after the other.
+
+    Parameters
+    ----------
+    recipe
+        With its seeds.
+
+    Returns
+    -------
+    list of RunKey
+    """
+    return [
+        RunKey(seed, network, rotated)
+        for seed in recipe.seeds
+        for network in NETWORKS
+        for rotated in (False, True)
+    ]
+
+
+def run_digits(
+    recipe: DigitsRecipe,
+    output: Path,
+    *,
+    fingerprint: str,
+    data: Path | None,
+    options: RunOptions,
+) -> dict[RunKey, RunRecord]:
+    """All runs of a recipe; those that are finished in the folder are not run again.
+
+    Parameters
+    ----------
+    recipe
+        What to run.
+    output
+        A prepared folder; each run has its own in ``runs``.
+    fingerprint
+        See `experiment_fingerprint`.
+    data
+        Folder of the MNIST files, where the recipe needs one.
+    options
+        How this machine computes.
+
+    Returns
+    -------
+    dict of RunKey to RunRecord
+    """
+    folders = {key: output / RUN_FOLDER / key.folder for key in run_keys(recipe)}
+    records = {
+        key: record
+        for key, folder in folders.items()
+        if (record := read_record(folder / RECORD_FILE, fingerprint)) is not None
+    }
+    missing = [key for key in folders if key not in records]
+    if not missing:
+        return records
+    digits = load_images(recipe.data, data)
+    quiet = RunOptions(options.accelerator, options.devices, options.precision)
+    with _run_progress(len(missing), recipe, shown=options.progress) as progress:
+        progress.announce("building the graphs")
+        domains = {network: build_domain(recipe, network) for network in NETWORKS}
+        for key in missing:
+            records[key] = run_network(
+                recipe,
+                key,
+                digits,
+                domain=domains[key.network],
+                folder=folders[key],
+                fingerprint=fingerprint,
+                options=quiet,
+                callbacks=[progress.callback(key)],
+            )
+    return {key: records[key] for key in folders}
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """What is read off the records of one network after one kind of training."""
+
+    name: str
+    unit: str
+    rotated: bool
+    is_timed: bool
+    read: Callable[[RunRecord], float]
+
+
+_MEASURES = (
+    _Measure("accuracy NR/NR", "%", False, True, lambda record: record.unrotated.accuracy),
+    _Measure("accuracy R/R", "%", True, True, lambda record: record.rotated.accuracy),
+    _Measure("accuracy NR/R", "%", False, True, lambda record: record.rotated.accuracy),
+    _Measure("change of the logits after NR", "", False, True, lambda record: record.change),
+    _Measure("change of the logits after R", "", True, True, lambda record: record.change),
+    _Measure("parameters", "", False, False, lambda record: float(record.num_parameters)),
+)
+
+
+def check_claims(recipe: DigitsRecipe) -> None:
+    """Raise unless every claim of the recipe is about a row of the results.
+
+    Parameters
+    ----------
+    recipe
+        With its claims.
+
+    Raises
+    ------
+    ValueError
+        If one is not.
+    """
+    names = [f"{TITLES[network]}, {measure.name}" for network in NETWORKS for measure in _MEASURES]
+    for claim in recipe.claims:
+        if claim.name not in names:
+            raise ValueError(
+                f"claims must be about a measured row, got {claim.name!r}; rows: {'; '.join(names)}"
+            )
+
+
+def result_rows(recipe: DigitsRecipe, records: Records) -> list[ResultRow]:
+    """The measures of the experiment over the seeds, for each network.
+
+    Parameters
+    ----------
+    recipe
+        With its claims.
+    records
+        Of all its runs.
+
+    Returns
+    -------
+    list of ResultRow
+        Accuracies under `PROTOCOLS` in %, relative changes of the logits under rotations after
+        training without and with them, and numbers of parameters.
+    """
+    rows = []
+    for network in NETWORKS:
+        for measure in _MEASURES:
+            behind = [
+                record
+                for key, record in records.items()
+                if key.network == network and key.rotated == measure.rotated
+            ]
+            seconds = sum(record.seconds_training + record.seconds_scoring for record in behind)
+            row = make_row(
+                f"{TITLES[network]}, {measure.name}",
+                [measure.read(record) for record in behind],
+                unit=measure.unit,
+                seconds=seconds if measure.is_timed else 0.0,
+                claims=recipe.claims,
+            )
+            rows.append(row)
+    return rows
+
+
+class _EpochCounter(lightning.Callback):
+    """Advances a bar by one for each epoch, in the steps of its batches."""
+
+    def __init__(self, bar: Progress, task: TaskID, *, title: str, num_before: int) -> None:
+        self._bar = bar
+        self._task = task
+        self._title = title
+        self._num_before = num_before
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Show where the training stands."""
+        num_batches = int(trainer.num_training_batches)
+        done = trainer.current_epoch + (batch_idx + 1) / num_batches
+        self._bar.update(
+            self._task,
+            completed=self._num_before + done,
+            description=f"{self._title}, epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+        )
+
+    def on_train_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Say what comes after the training."""
+        self._bar.update(self._task, description=f"{self._title}, scoring")
+
+
+class _RunProgress:
+    """One bar over the epochs of all runs."""
+
+    def __init__(self, bar: Progress, *, num_runs: int, num_epochs: int) -> None:
+        self._bar = bar
+        self._num_epochs = num_epochs
+        self._num_begun = 0
+        self._task = bar.add_task("", total=num_runs * num_epochs)
+
+    def announce(self, what: str) -> None:
+        """Say what is being done."""
+        self._bar.update(self._task, description=what)
+
+    def callback(self, key: RunKey) -> lightning.Callback:
+        """What makes the next training advance the bar."""
+        num_before = self._num_begun * self._num_epochs
+        self._num_begun += 1
+        return _EpochCounter(self._bar, self._task, title=key.title, num_before=num_before)
+
+
+@contextmanager
+def _run_progress(num_runs: int, recipe: DigitsRecipe, *, shown: bool) -> Iterator[_RunProgress]:
+    """A bar for as long as the runs take; not started, it shows nothing."""
+    bar = make_bar()
+    progress = _RunProgress(bar, num_runs=num_runs, num_epochs=recipe.training.epochs)
+    if shown:
+        bar.start()
+    try:
+        yield progress
+    finally:
+        bar.stop()

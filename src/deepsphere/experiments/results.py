@@ -1,0 +1,286 @@
+"""What an experiment measured: rows beside what was claimed, as JSON and as a table."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from rich.console import Console
+from rich.table import Table
+
+from deepsphere.data.files import write_atomically
+from deepsphere.experiments.config import Claim
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class ResultRow(BaseModel):
+    """One measured number beside what was required or published.
+
+    Parameters
+    ----------
+    name
+        What was measured.
+    measured, spread
+        Mean over the seeds and its standard deviation; no spread from one seed.
+    published, source
+        What others printed, and where.
+    unit
+        Unit of all the numbers of the row; empty for a pure number.
+    tolerance
+        How far on the wrong side of the claim is still accepted.
+    ok
+        Whether the claim is met; None where nothing is claimed.
+    seconds
+        Time that the measurement took, all seeds together.
+    required
+        The number that this project has set itself.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1)]
+    measured: Finite
+    spread: Annotated[Finite, Field(ge=0)] | None = None
+    published: Finite | None = None
+    source: str | None = None
+    unit: str = ""
+    tolerance: Annotated[Finite, Field(ge=0)] | None = None
+    ok: bool | None = None
+    seconds: Annotated[Finite, Field(ge=0)]
+    required: Finite | None = None
+
+
+class Results(BaseModel):
+    """The rows of an experiment, and all that is needed to run it again.
+
+    Parameters
+    ----------
+    rows
+        The measured numbers.
+    recipe
+        The recipe as it was run.
+    command
+        The command that runs it again.
+    machine, versions
+        Hardware and software, as of `deepsphere.experiments.machine`.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    rows: Annotated[list[ResultRow], Field(min_length=1)]
+    recipe: dict[str, Any]
+    command: Annotated[str, Field(min_length=1)]
+    machine: dict[str, str | int | float]
+    versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _name_rows_once(self) -> "Results":
+        names = [row.name for row in self.rows]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"rows must differ in name, got {twice[0]!r} twice")
+        return self
+
+
+def make_row(
+    name: str,
+    values: Sequence[float],
+    *,
+    seconds: float,
+    unit: str = "",
+    claims: Iterable[Claim] = (),
+) -> ResultRow:
+    """The row of one measure over the seeds, with the claim of the same name.
+
+    The spread is the sample standard deviation sqrt(sum (x_i - mean)² / (n - 1)).
+
+    Parameters
+    ----------
+    name
+        What was measured.
+    values
+        One number per seed.
+    seconds
+        Time that it took, all seeds together.
+    unit
+        Unit of the values.
+    claims
+        The claims of the recipe; at most the one of this name is used.
+
+    Returns
+    -------
+    ResultRow
+
+    Raises
+    ------
+    ValueError
+        If there is no value, or one is not finite.
+
+    Examples
+    --------
+    >>> row = make_row("accuracy", [97.0, 98.0], seconds=3.0, unit="%",
+    ...                claims=[Claim(name="accuracy", required=96.0)])
+    >>> row.measured, round(row.spread, 3), row.ok
+    (97.5, 0.707, True)
+    """
+    if not values or not all(math.isfinite(value) for value in values):
+        raise ValueError(
+            f"values of {name!r} must be finite numbers, one per seed, got {list(values)}; "
+            "look at the training curves of this run"
+        )
+    measured = fmean(values)
+    claim = next((claim for claim in claims if claim.name == name), None)
+    about_claim: dict[str, Any] = {}
+    if claim is not None:
+        about_claim = {
+            "published": claim.published,
+            "source": claim.source,
+            "tolerance": claim.tolerance,
+            "required": claim.required,
+            "ok": claim.is_met(measured),
+        }
+    return ResultRow(
+        name=name,
+        measured=measured,
+        spread=stdev(values) if len(values) > 1 else None,
+        unit=unit,
+        seconds=seconds,
+        **about_claim,
+    )
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write the results as JSON, complete or not at all.
+
+    Parameters
+    ----------
+    path
+        Usually ``OUTPUT/results.json``; an older file is replaced.
+    results
+        What to write.
+    """
+    text = json.dumps(results.model_dump(mode="json"), indent=2, allow_nan=False)
+    with write_atomically(path, overwrite=True) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_results(path: Path) -> Results:
+    """The results in a file, checked.
+
+    Parameters
+    ----------
+    path
+        A file written by `write_results`.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not JSON, or not of this form.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"results must be a file, got {path}; run the experiment first")
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise ValueError(
+            f"{path} must hold results, got a fault at {where}: {problem['msg']}; "
+            "run the experiment again"
+        ) from None
+
+
+def print_results(results: Results, console: Console) -> None:
+    """Show the rows as a table, the claims marked ``ok`` or ``short``.
+
+    Parameters
+    ----------
+    results
+        What to show.
+    console
+        Where to show it.
+    """
+    # a colour per verdict, and a word for those who see none
+    verdicts = {True: "[green]ok[/green]", False: "[bold red]short[/bold red]", None: ""}
+    table = Table(title=str(results.recipe.get("title", "")), title_justify="left")
+    table.add_column("measure")
+    for heading in ("measured", "spread", "required", "published"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    table.add_column("seconds", justify="right")
+    for row in results.rows:
+        table.add_row(
+            row.name,
+            format_number(row.measured, row.unit),
+            "" if row.spread is None else f"± {format_number(row.spread, '')}",
+            "" if row.required is None else format_number(row.required, row.unit),
+            "" if row.published is None else format_number(row.published, row.unit),
+            verdicts[row.ok],
+            f"{row.seconds:.0f}",
+        )
+    console.print(table)
+    sources = {row.source for row in results.rows if row.source}
+    for source in sorted(sources):
+        console.print(f"published: {source}")
+
+
+def format_number(value: float, unit: str) -> str:
+    """A number with as many digits as it deserves, and its unit.
+
+    Parameters
+    ----------
+    value
+        Any finite number.
+    unit
+        Empty for a pure number.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> format_number(97.468, "%"), format_number(22122, ""), format_number(0.0612, "")
+    ('97.5 %', '22,122', '0.061')
+    """
+    if value == int(value) and abs(value) >= 100:
+        text = f"{int(value):,}"
+    elif abs(value) >= 1:
+        text = f"{value:.1f}"
+    else:
+        text = f"{value:.3f}"
+    return f"{text} {unit}".rstrip()
+
+
+def summarize_claims(rows: Iterable[Mapping[str, Any] | ResultRow]) -> str:
+    """One sentence about how many of the claims are met.
+
+    Parameters
+    ----------
+    rows
+        Rows of results.
+
+    Returns
+    -------
+    str
+    """
+    verdicts = [row.ok if isinstance(row, ResultRow) else row["ok"] for row in rows]
+    claimed = [verdict for verdict in verdicts if verdict is not None]
+    if not claimed:
+        return "nothing is claimed here"
+    met = sum(claimed)
+    return (
+        f"all {met} claims are met"
+        if met == len(claimed)
+        else (f"{met} of {len(claimed)} claims are met")
+    )

@@ -1,0 +1,96 @@
+"""From a recipe to a folder with results, figures and a report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepsphere.experiments.config import DigitsRecipe
+from deepsphere.experiments.digits import (
+    check_claims,
+    experiment_fingerprint,
+    result_rows,
+    run_digits,
+)
+from deepsphere.experiments.digits_report import write_report
+from deepsphere.experiments.digits_run import check_machine
+from deepsphere.experiments.machine import describe_machine, describe_versions
+from deepsphere.experiments.options import RunOptions
+from deepsphere.experiments.output import REPORT_FILE, RESULTS_FILE, prepare_output
+from deepsphere.experiments.results import Results, write_results
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of an experiment.
+
+    Parameters
+    ----------
+    results
+        As they are in the file.
+    results_path, report_path
+        The files.
+    """
+
+    results: Results
+    results_path: Path
+    report_path: Path
+
+
+def reproduce(
+    recipe: DigitsRecipe,
+    output: Path,
+    *,
+    command: str,
+    data: Path | None = None,
+    overwrite: bool = False,
+    options: RunOptions | None = None,
+) -> Outcome:
+    """Run a recipe over all its seeds and write ``results.json``, the figures and the report.
+
+    When the same recipe was begun in the folder before, its finished runs are kept.
+
+    Parameters
+    ----------
+    recipe
+        See `read_recipe`.
+    output
+        The folder: new, empty, or to be continued.
+    command
+        What a reader has to type to do it again.
+    data
+        Folder of the MNIST files, where the recipe needs one.
+    overwrite
+        Whether what an experiment wrote into the folder before may be removed.
+    options
+        How this machine computes.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds something else, and may not be overwritten.
+    FileNotFoundError
+        If the data are not there.
+    ValueError
+        If the recipe asks for what does not go together, or claims what is not measured.
+    """
+    options = options or RunOptions()
+    check_claims(recipe)
+    check_machine(options)
+    fingerprint = experiment_fingerprint(recipe, data)
+    plain_recipe = recipe.model_dump(mode="json")
+    prepare_output(output, fingerprint=fingerprint, recipe=plain_recipe, overwrite=overwrite)
+    records = run_digits(recipe, output, fingerprint=fingerprint, data=data, options=options)
+    results = Results(
+        rows=result_rows(recipe, records),
+        recipe=plain_recipe,
+        command=command,
+        machine=describe_machine(),
+        versions=describe_versions(),
+    )
+    write_report(output, recipe, records, results, data=data)
+    # the last file of all: who sees it may trust that the rest is there
+    write_results(output / RESULTS_FILE, results)
+    return Outcome(results, output / RESULTS_FILE, output / REPORT_FILE)

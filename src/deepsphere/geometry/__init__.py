@@ -1,0 +1,30 @@
+"""Unit vectors, angles, rotations, and areas on the sphere.
+
+Everything is float64 and pure. A point is a unit vector, the last axis of an array; angles are in
+radian, areas in steradian, and rotations are active 3×3 matrices that act on column vectors.
+"""
+
+from deepsphere.geometry.points import (
+    angular_distance,
+    farthest_points,
+    lonlat_to_points,
+    points_to_lonlat,
+    stereographic,
+)
+from deepsphere.geometry.rotations import random_rotations, rotation_zyz
+from deepsphere.geometry.triangles import triangle_areas, triangle_circumcenters
+from deepsphere.geometry.voronoi import spherical_delaunay, voronoi_areas
+
+__all__ = [
+    "angular_distance",
+    "farthest_points",
+    "lonlat_to_points",
+    "points_to_lonlat",
+    "random_rotations",
+    "rotation_zyz",
+    "spherical_delaunay",
+    "stereographic",
+    "triangle_areas",
+    "triangle_circumcenters",
+    "voronoi_areas",
+]

@@ -1,0 +1,85 @@
+"""Graphs of samplings: neighbors, weights, Laplacians, spectra, filters and pyramids."""
+
+from deepsphere.graph.coarsening import (
+    Pyramid,
+    area_unpooling_matrix,
+    build_pyramid,
+    keep_first_matrix,
+    mean_pooling_matrix,
+    pyramid_from_spec,
+    subsampling_matrix,
+    unpooling_matrix,
+)
+from deepsphere.graph.filtering import (
+    chebyshev_coefficients,
+    filter_bank,
+    filter_bank_adjoint,
+    filter_signal,
+    localize,
+)
+from deepsphere.graph.interpolation import interpolate
+from deepsphere.graph.low_pass import (
+    gaussian_pooling_matrix,
+    low_pass_pooling_matrix,
+    low_pass_power,
+    smoothing_matrix,
+)
+from deepsphere.graph.options import GraphOptions
+from deepsphere.graph.smoothness import differential_operator, dirichlet_energy, total_variation
+from deepsphere.graph.spectral_functions import (
+    gaussian_band,
+    heat,
+    ideal_low_pass,
+    itersine,
+    mexican_hat,
+    tikhonov,
+)
+from deepsphere.graph.spectrum import (
+    fourier_basis,
+    graph_fourier_transform,
+    inverse_graph_fourier_transform,
+    largest_eigenvalue,
+)
+from deepsphere.graph.sphere_graph import SphereGraph, build_graph, graph_from_spec
+from deepsphere.graph.transfer import transfer_matrix
+from deepsphere.graph.weights import kernel_width_from_scale
+
+__all__ = [
+    "GraphOptions",
+    "Pyramid",
+    "SphereGraph",
+    "area_unpooling_matrix",
+    "build_graph",
+    "build_pyramid",
+    "chebyshev_coefficients",
+    "differential_operator",
+    "dirichlet_energy",
+    "filter_bank",
+    "filter_bank_adjoint",
+    "filter_signal",
+    "fourier_basis",
+    "gaussian_band",
+    "gaussian_pooling_matrix",
+    "graph_fourier_transform",
+    "graph_from_spec",
+    "heat",
+    "ideal_low_pass",
+    "interpolate",
+    "inverse_graph_fourier_transform",
+    "itersine",
+    "keep_first_matrix",
+    "kernel_width_from_scale",
+    "largest_eigenvalue",
+    "localize",
+    "low_pass_pooling_matrix",
+    "low_pass_power",
+    "mean_pooling_matrix",
+    "mexican_hat",
+    "pyramid_from_spec",
+    "smoothing_matrix",
+    "subsampling_matrix",
+    "tikhonov",
+    "total_variation",
+    "transfer_matrix",
+    "unpooling_matrix",
+]

@@ -1,0 +1,50 @@
+"""Layers on signals (*batch, vertices, channels): convolution, pooling, normalization, readout."""
+
+from deepsphere.layers.blocks import ConvBlock, ResidualBlock, make_activation, make_conv
+from deepsphere.layers.channels_first import ChannelsFirst
+from deepsphere.layers.conv import BernsteinConv, ChebConv, MonomialConv
+from deepsphere.layers.normalization import BatchNorm, GroupNorm, LayerNorm, make_normalization
+from deepsphere.layers.operator import LaplacianOperator
+from deepsphere.layers.pooling import Pool, Unpool
+from deepsphere.layers.resampling import Resample
+from deepsphere.layers.smoothing import UpsampledNonlinearity
+from deepsphere.layers.statistics import (
+    CombinedReadout,
+    LearnedHistogram,
+    LogSumExp,
+    Max,
+    Mean,
+    MeanVariance,
+    Readout,
+    Variance,
+    make_readout,
+)
+
+__all__ = [
+    "BatchNorm",
+    "BernsteinConv",
+    "ChannelsFirst",
+    "ChebConv",
+    "CombinedReadout",
+    "ConvBlock",
+    "GroupNorm",
+    "LaplacianOperator",
+    "LayerNorm",
+    "LearnedHistogram",
+    "LogSumExp",
+    "Max",
+    "Mean",
+    "MeanVariance",
+    "MonomialConv",
+    "Pool",
+    "Readout",
+    "Resample",
+    "ResidualBlock",
+    "Unpool",
+    "UpsampledNonlinearity",
+    "Variance",
+    "make_activation",
+    "make_conv",
+    "make_normalization",
+    "make_readout",
+]

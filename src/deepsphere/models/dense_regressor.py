@@ -1,0 +1,119 @@
+"""Regression of a few numbers per vertex, without pooling."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from deepsphere.graph.coarsening import Pyramid
+from deepsphere.layers.blocks import ActivationName, ConvBlock, ConvName, make_conv
+from deepsphere.layers.normalization import NormalizationName
+from deepsphere.layers.operator import LaplacianOperator
+from deepsphere.models.specification import check_signals, plain_arguments
+
+
+class DenseRegressor(nn.Module):
+    r"""Real numbers at every vertex, from the vertices within reach: blocks on a single graph.
+
+    The network of the weather stations: GC50-GC100-GC100-GC1, where only the last convolution has
+    neither normalization nor activation.
+
+    Parameters
+    ----------
+    pyramid : Pyramid
+        Only its finest level is used: ``graph.pyramid(num_levels=1)`` is enough.
+    in_channels : int
+    out_channels : int
+        How many numbers per vertex.
+    channels : sequence of int
+        Channels after each block, before the last convolution.
+    kernel_size : int
+        Of every convolution. With 1 the network looks at each vertex alone.
+    conv, normalization, affine, bias, activation
+        As in `ConvBlock`.
+    head_bias : bool
+        Bias of the last convolution.
+
+    Raises
+    ------
+    ValueError
+        If a name is not a valid one, or (by `forward`) the signals have another shape.
+
+    Examples
+    --------
+    >>> import torch, deepsphere as ds
+    >>> pyramid = ds.build_graph(ds.Fibonacci(100), num_neighbors=5).pyramid(num_levels=1)
+    >>> model = DenseRegressor(pyramid, in_channels=5, out_channels=1)
+    >>> model(torch.zeros(3, 100, 5)).shape
+    torch.Size([3, 100, 1])
+
+    References
+    ----------
+    Defferrard, Milani, Gusset and Perraudin, "DeepSphere: a graph-based spherical CNN", 2020,
+    section 4.4 (dense regression).
+    """
+
+    def __init__(
+        self,
+        pyramid: Pyramid,
+        *,
+        in_channels: int,
+        out_channels: int,
+        channels: Sequence[int] = (50, 100, 100),
+        kernel_size: int = 5,
+        conv: ConvName = "chebyshev",
+        normalization: NormalizationName = "batch",
+        affine: bool = True,
+        bias: bool = False,
+        activation: ActivationName = "relu",
+        head_bias: bool = True,
+    ) -> None:
+        config = plain_arguments(locals())
+        super().__init__()
+        self.pyramid = pyramid
+        self.config = config
+        self.in_channels = in_channels
+        operator = LaplacianOperator(pyramid.graphs[0])
+        self.blocks = nn.Sequential()
+        width_before = in_channels
+        for width in channels:
+            block = ConvBlock(
+                operator,
+                in_channels=width_before,
+                out_channels=width,
+                kernel_size=kernel_size,
+                conv=conv,
+                normalization=normalization,
+                affine=affine,
+                bias=bias,
+                activation=activation,
+            )
+            self.blocks.append(block)
+            width_before = width
+        self.head = make_conv(
+            conv,
+            operator,
+            in_channels=width_before,
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            bias=head_bias,
+        )
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Plain values from which `model_from_spec` rebuilds the model, without its weights."""
+        config = deepcopy(self.config)
+        return {"model": "dense_regressor", "pyramid": self.pyramid.spec, "config": config}
+
+    def forward(
+        self, signals: Float[Tensor, "*batch vertices in_channels"]
+    ) -> Float[Tensor, "*batch vertices out_channels"]:
+        """The numbers at every vertex."""
+        check_signals(
+            signals,
+            num_vertices=self.pyramid.graphs[0].num_vertices,
+            in_channels=self.in_channels,
+        )
+        return self.head(self.blocks(signals))

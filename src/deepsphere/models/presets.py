@@ -1,0 +1,378 @@
+"""The published configurations by name, on the published samplings or any other pyramid."""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+from torch import nn
+
+from deepsphere.graph.coarsening import Pyramid, build_pyramid
+from deepsphere.layers.pooling import PoolName, UnpoolName
+from deepsphere.models.classifier import CNN, FCN
+from deepsphere.models.climate_unet import ClimateUNet
+from deepsphere.models.dense_regressor import DenseRegressor
+from deepsphere.models.regressor import Regressor
+from deepsphere.models.unet import UNet
+from deepsphere.sampling import Healpix, Icosahedral, Sampling
+
+CosmologyVariant = Literal["fcn", "cnn"]
+ClimateVariant = Literal["table", "code", "appendix"]
+GhcnVariant = Literal["dense", "global"]
+
+
+def shrec17(
+    pyramid: Pyramid | None = None,
+    *,
+    nside: int = 32,
+    num_neighbors: int = 8,
+    in_channels: int = 6,
+    out_channels: int = 55,
+) -> FCN:
+    """The classifier of 3D shapes projected on the sphere (SHREC'17): 189,040 parameters.
+
+    Five blocks of kernel size 4, each followed by max pooling, then the mean and a dense layer
+    without bias. The graphs have normalized Laplacians, as in the code (the text says
+    combinatorial).
+
+    Parameters
+    ----------
+    pyramid : Pyramid, optional
+        At most 6 levels, in place of the HEALPix pyramid down to nside 1.
+    nside : int, a power of two, at least 32
+        Of the finest level.
+    num_neighbors : int
+    in_channels : int
+        Three of the mesh and three of its convex hull: distance, cosine, sine.
+    out_channels : int
+        Number of classes.
+
+    Returns
+    -------
+    FCN
+
+    Examples
+    --------
+    >>> from deepsphere.models import num_parameters
+    >>> num_parameters(shrec17())
+    189040
+
+    References
+    ----------
+    Defferrard, Milani, Gusset and Perraudin, "DeepSphere: a graph-based spherical CNN", 2020,
+    section 4.1 and its code.
+    """
+    if pyramid is None:
+        pyramid = build_pyramid(
+            Healpix(nside=nside),
+            num_levels=6,
+            num_neighbors=num_neighbors,
+            laplacian="normalized",
+        )
+    return FCN(
+        pyramid,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        channels=(16, 32, 64, 128, 256),
+        kernel_size=4,
+        pooling="max",
+        readout="mean",
+        affine=False,
+        bias=True,
+        head_bias=False,
+    )
+
+
+def cosmology(
+    pyramid: Pyramid | None = None,
+    *,
+    variant: CosmologyVariant = "fcn",
+    nside: int = 1024,
+    order: int = 1,
+    num_neighbors: int = 8,
+    in_channels: int = 1,
+    out_channels: int = 2,
+) -> FCN | CNN:
+    """The classifier of convergence maps by cosmological model: 54,720 or 185,152 parameters.
+
+    Five blocks of kernel size 5, each followed by max pooling. Then, for "fcn", a convolution to
+    the classes whose mean is the logits; for "cnn", flattening and a dense layer (185,152
+    parameters where the last level has 1024 vertices). Normalized Laplacians, as in the code.
+
+    Parameters
+    ----------
+    pyramid : Pyramid, optional
+        At most 6 levels, in place of the part of a HEALPix sphere.
+    variant : "fcn" or "cnn"
+    nside : int, a power of two, at least 32 times the order
+        Of the finest level.
+    order : int, a power of two
+        The maps are the first of ``12 order²`` equal parts of the sphere.
+    num_neighbors : int
+        8 in the first paper; 20 or 40 give better results.
+    in_channels, out_channels : int
+
+    Returns
+    -------
+    FCN or CNN
+
+    Raises
+    ------
+    ValueError
+        If the variant is not one of these or `nside` is not a multiple of 32 times the order.
+
+    References
+    ----------
+    Perraudin, Defferrard, Kacprzak and Sgier, "DeepSphere: efficient spherical convolutional
+    neural network with HEALPix sampling for cosmological applications", 2019.
+    """
+    if variant not in get_args(CosmologyVariant):
+        raise ValueError(
+            f"variant must be one of {', '.join(get_args(CosmologyVariant))}, got {variant!r}"
+        )
+    if pyramid is None:
+        pyramid = build_pyramid(
+            _first_part(nside, order),
+            num_levels=6,
+            num_neighbors=num_neighbors,
+            laplacian="normalized",
+        )
+    if variant == "fcn":
+        return FCN(
+            pyramid,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            channels=(16, 32, 64, 64, 64),
+            kernel_size=5,
+            pooling="max",
+            readout="mean",
+            affine=False,
+            bias=True,
+            head="convolution",
+            head_bias=False,
+        )
+    return CNN(
+        pyramid,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        channels=(16, 32, 64, 64, 64),
+        kernel_size=5,
+        pooling="max",
+        affine=False,
+        bias=True,
+        head_bias=False,
+    )
+
+
+def climate(
+    pyramid: Pyramid | None = None,
+    *,
+    variant: ClimateVariant = "table",
+    width: int = 1,
+    pooling: PoolName = "keep_first",
+    unpooling: UnpoolName = "pad_ones",
+    in_channels: int = 16,
+    out_channels: int = 3,
+) -> ClimateUNet | UNet:
+    """The segmentation of cyclones and atmospheric rivers: 12,926,432 parameters in the table.
+
+    Pooling keeps the first vertices of the icosahedral pyramid, unpooling fills the others with
+    ones, as in the code.
+
+    Parameters
+    ----------
+    pyramid : Pyramid, optional
+        6 levels, in place of the icosahedral pyramid from level 5 (10,242 vertices) to 0, with 6
+        neighbors and combinatorial Laplacians.
+    pooling, unpooling : str
+        As in `Pool` and `Unpool`; the published ones need an icosahedral pyramid.
+    variant : "table", "code" or "appendix"
+        The network whose size the paper's table gives (12,926,432); the committed code, which
+        also appends the input to the last decoder layer (12,932,608); the network that the
+        appendix describes (7,681,027).
+    width : int
+        Multiplies the number of channels; 2 is the "wider" network of the table.
+    in_channels, out_channels : int
+
+    Returns
+    -------
+    ClimateUNet or UNet
+
+    Raises
+    ------
+    ValueError
+        If the variant is not one of these.
+
+    References
+    ----------
+    Defferrard, Milani, Gusset and Perraudin, "DeepSphere: a graph-based spherical CNN", 2020,
+    section 4.3 and appendix.
+    """
+    if variant not in get_args(ClimateVariant):
+        raise ValueError(
+            f"variant must be one of {', '.join(get_args(ClimateVariant))}, got {variant!r}"
+        )
+    pyramid = _icosahedral_pyramid() if pyramid is None else pyramid
+    if variant == "appendix":
+        return UNet(
+            pyramid,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            channels=[width * num for num in (64, 128, 256, 512, 512, 512)],
+            stem_channels=width * 32,
+            kernel_size=4,
+            head_kernel_size=4,
+            pooling=pooling,
+            unpooling=unpooling,
+            finest_skip=False,
+            bias=True,
+        )
+    return ClimateUNet(
+        pyramid,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        channels=[width * num for num in (32, 64, 128, 256, 512, 512, 512)],
+        kernel_size=4,
+        pooling=pooling,
+        unpooling=unpooling,
+        input_skip=variant == "code",
+    )
+
+
+def climate_jiang(
+    pyramid: Pyramid | None = None,
+    *,
+    pooling: PoolName = "keep_first",
+    unpooling: UnpoolName = "pad_ones",
+    in_channels: int = 16,
+    out_channels: int = 3,
+) -> ClimateUNet:
+    """The segmentation network with the widths of Jiang et al.: 547,584 parameters.
+
+    The paper gives 590,976 for a variant that neither the text nor the code determines; this is
+    the network of the code with those widths.
+
+    Parameters
+    ----------
+    pyramid : Pyramid, optional
+        6 levels, in place of the icosahedral pyramid from level 5 to 0.
+    pooling, unpooling : str
+        As in `Pool` and `Unpool`; the published ones need an icosahedral pyramid.
+    in_channels, out_channels : int
+
+    Returns
+    -------
+    ClimateUNet
+
+    References
+    ----------
+    Defferrard, Milani, Gusset and Perraudin, "DeepSphere: a graph-based spherical CNN", 2020,
+    section 4.3; Jiang et al., "Spherical CNNs on unstructured grids", 2019.
+    """
+    return ClimateUNet(
+        _icosahedral_pyramid() if pyramid is None else pyramid,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        channels=(8, 16, 32, 64, 128, 128),
+        kernel_size=4,
+        pooling=pooling,
+        unpooling=unpooling,
+        input_skip=True,
+    )
+
+
+def ghcn(
+    stations: Pyramid | Sampling,
+    *,
+    variant: GhcnVariant = "dense",
+    kernel_size: int = 5,
+    in_channels: int = 5,
+    out_channels: int = 1,
+) -> DenseRegressor | Regressor:
+    """The regression on weather stations: tomorrow's temperature, or the day of the year.
+
+    Three blocks of 50, 100 and 100 channels on one graph. Then, for "dense", a convolution to the
+    outputs at every station; for "global", the mean and a dense layer.
+
+    Parameters
+    ----------
+    stations : Pyramid or Sampling
+        The stations; from a sampling, the graph of 5 nearest neighbors is built.
+    variant : "dense" or "global"
+    kernel_size : int
+        5, or 1 for the published baseline that looks at each station alone.
+    in_channels : int
+        5 previous days in the dense task.
+    out_channels : int
+
+    Returns
+    -------
+    DenseRegressor or Regressor
+
+    Raises
+    ------
+    ValueError
+        If the variant is not one of these.
+
+    Examples
+    --------
+    >>> import deepsphere as ds
+    >>> from deepsphere.models import num_parameters
+    >>> num_parameters(ghcn(ds.Fibonacci(200)))
+    77000
+
+    References
+    ----------
+    Defferrard, Milani, Gusset and Perraudin, "DeepSphere: a graph-based spherical CNN", 2020,
+    section 4.4.
+    """
+    if variant not in get_args(GhcnVariant):
+        raise ValueError(
+            f"variant must be one of {', '.join(get_args(GhcnVariant))}, got {variant!r}"
+        )
+    if isinstance(stations, Sampling):
+        stations = build_pyramid(stations, num_levels=1, num_neighbors=5)
+    if variant == "dense":
+        return DenseRegressor(
+            stations,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            channels=(50, 100, 100),
+            kernel_size=kernel_size,
+            affine=False,
+            bias=True,
+            head_bias=False,
+        )
+    return Regressor(
+        stations,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        channels=(50, 100, 100),
+        kernel_size=kernel_size,
+        readout="mean",
+        affine=False,
+        bias=True,
+    )
+
+
+PRESETS: dict[str, Callable[..., nn.Module]] = {
+    "shrec17": shrec17,
+    "cosmology": cosmology,
+    "climate": climate,
+    "climate_jiang": climate_jiang,
+    "ghcn": ghcn,
+}
+
+
+def _icosahedral_pyramid() -> Pyramid:
+    """The six levels of the climate data set."""
+    return build_pyramid(Icosahedral(subdivisions=32), num_levels=6, num_neighbors=6)
+
+
+def _first_part(nside: int, order: int) -> Sampling:
+    """The first of 12 order² equal parts of a HEALPix sphere, in nested order."""
+    if order < 1 or nside % (32 * order):
+        raise ValueError(
+            f"nside must be a multiple of 32 order ({32 * order}), got {nside}; five poolings must "
+            "leave whole pixels"
+        )
+    return Healpix(nside=nside).subset(np.arange((nside // order) ** 2))

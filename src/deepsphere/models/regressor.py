@@ -1,0 +1,119 @@
+"""Regression of a few numbers per map."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from deepsphere.graph.coarsening import Pyramid
+from deepsphere.layers.blocks import ActivationName, ConvName
+from deepsphere.layers.normalization import NormalizationName
+from deepsphere.layers.pooling import PoolName
+from deepsphere.layers.statistics import ReadoutName
+from deepsphere.models.heads import DenseHead
+from deepsphere.models.specification import check_signals, plain_arguments
+from deepsphere.models.trunk import Trunk, level_areas, level_operators
+
+
+class Regressor(nn.Module):
+    r"""Real numbers of a whole map, such as the parameters of the process that made it.
+
+    The blocks and the statistics of `FCN` with a dense head; its outputs are not squashed, and
+    are invariant to rotations up to the error of the discretization.
+
+    Parameters
+    ----------
+    pyramid : Pyramid
+        At most ``len(channels) + 1`` levels; a single one for a network without pooling.
+    in_channels : int
+    out_channels : int
+        How many numbers per map.
+    channels, kernel_size, pooling, readout, conv, normalization, affine, bias, activation
+        As in `FCN`.
+    dropout, last_upsampled, head_bias
+        As in `FCN`.
+
+    Raises
+    ------
+    ValueError
+        If a name is not a valid one, the levels do not fit the blocks, or (by `forward`) the
+        signals have another shape.
+
+    Examples
+    --------
+    >>> import torch, deepsphere as ds
+    >>> pyramid = ds.build_graph(ds.Healpix(nside=4), num_neighbors=20).pyramid(num_levels=2)
+    >>> model = Regressor(pyramid, in_channels=1, out_channels=2, channels=(4, 8))
+    >>> model(torch.zeros(3, 192, 1)).shape
+    torch.Size([3, 2])
+
+    References
+    ----------
+    Defferrard, Milani, Gusset and Perraudin, "DeepSphere: a graph-based spherical CNN", 2020,
+    section 4.4 (global regression).
+    """
+
+    def __init__(
+        self,
+        pyramid: Pyramid,
+        *,
+        in_channels: int,
+        out_channels: int,
+        channels: Sequence[int] = (16, 32, 64),
+        kernel_size: int = 5,
+        pooling: PoolName = "low_pass",
+        readout: ReadoutName = "mean_logsumexp",
+        conv: ConvName = "chebyshev",
+        normalization: NormalizationName = "batch",
+        affine: bool = True,
+        bias: bool = False,
+        activation: ActivationName = "relu",
+        dropout: float = 0.0,
+        last_upsampled: bool = False,
+        head_bias: bool = True,
+    ) -> None:
+        config = plain_arguments(locals())
+        super().__init__()
+        self.pyramid = pyramid
+        self.config = config
+        self.in_channels = in_channels
+        self.trunk = Trunk(
+            pyramid,
+            level_operators(pyramid),
+            in_channels=in_channels,
+            channels=channels,
+            kernel_size=kernel_size,
+            pooling=pooling,
+            conv=conv,
+            normalization=normalization,
+            affine=affine,
+            bias=bias,
+            activation=activation,
+            last_upsampled=last_upsampled,
+        )
+        self.head = DenseHead(
+            self.trunk.out_channels,
+            out_channels,
+            readout=readout,
+            areas=level_areas(pyramid, self.trunk.out_level),
+            dropout=dropout,
+            bias=head_bias,
+        )
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Plain values from which `model_from_spec` rebuilds the model, without its weights."""
+        return {"model": "regressor", "pyramid": self.pyramid.spec, "config": deepcopy(self.config)}
+
+    def forward(
+        self, signals: Float[Tensor, "*batch vertices in_channels"]
+    ) -> Float[Tensor, "*batch out_channels"]:
+        """The numbers, one row per map."""
+        check_signals(
+            signals,
+            num_vertices=self.pyramid.graphs[0].num_vertices,
+            in_channels=self.in_channels,
+        )
+        return self.head(self.trunk(signals))

@@ -1,0 +1,60 @@
+"""What every model records about itself, so that a file can rebuild it, and checks of its input."""
+
+from typing import Any
+
+from torch import Tensor
+
+from deepsphere.graph.coarsening import Pyramid
+from deepsphere.sampling import Sampling
+
+
+def plain_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of a model's constructor as plain values.
+
+    Made from `locals()` on the first line of a constructor, so that an argument added to the
+    signature cannot be forgotten in the specification.
+
+    Parameters
+    ----------
+    arguments : dict
+        Names and values; `self`, a pyramid or a sampling are left out, tuples become lists.
+
+    Returns
+    -------
+    dict
+        Names and values that survive JSON.
+
+    Examples
+    --------
+    >>> plain_arguments({"self": None, "channels": (16, 32), "kernel_size": 5})
+    {'channels': [16, 32], 'kernel_size': 5}
+    """
+    return {
+        name: list(value) if isinstance(value, tuple | list) else value
+        for name, value in arguments.items()
+        if name != "self"
+        and not name.startswith("__")
+        and not isinstance(value, Pyramid | Sampling)
+    }
+
+
+def check_signals(signals: Tensor, *, num_vertices: int, in_channels: int) -> None:
+    """Raise if signals are not (*batch, vertices, channels) of a model's first level.
+
+    Parameters
+    ----------
+    signals : Tensor
+    num_vertices, in_channels : int
+        What the model was built for.
+
+    Raises
+    ------
+    ValueError
+        If the last two axes differ from these.
+    """
+    if tuple(signals.shape[-2:]) != (num_vertices, in_channels):
+        raise ValueError(
+            f"signals must have shape (*batch, {num_vertices} vertices, {in_channels} channels), "
+            f"got {tuple(signals.shape)}; sample them where the model was built, with channels "
+            "last (layers.ChannelsFirst adapts the other order)"
+        )

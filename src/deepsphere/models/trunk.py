@@ -1,0 +1,146 @@
+"""What classifiers and regressors share: blocks with pooling between them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from deepsphere.graph.coarsening import Pyramid
+from deepsphere.layers import ConvBlock, LaplacianOperator, Pool, UpsampledNonlinearity
+from deepsphere.layers.blocks import ActivationName, ConvName
+from deepsphere.layers.normalization import NormalizationName
+from deepsphere.layers.pooling import PoolName
+
+
+class Trunk(nn.Module):
+    r"""Convolution blocks, each followed by pooling as long as the pyramid has a next level.
+
+    Block i runs on level i; where the pyramid has fewer levels than there are blocks, the last
+    blocks stay on its coarsest level. A pyramid with one level more than blocks is pooled after
+    the last one too.
+
+    Parameters
+    ----------
+    pyramid : Pyramid
+        At most `len(channels) + 1` levels.
+    operators : sequence of LaplacianOperator
+        One per level, from `level_operators`.
+    in_channels : int
+    channels : sequence of int
+        Channels after each block, at least one.
+    last_upsampled : bool
+        Evaluate the last activation at twice the resolution (see `UpsampledNonlinearity`), where
+        the output then stays.
+    kernel_size, pooling, conv, normalization, affine, bias, activation
+        As in `ConvBlock` and `Pool`.
+
+    Attributes
+    ----------
+    out_channels : int
+    out_level : int
+        Level of the output.
+
+    Raises
+    ------
+    ValueError
+        If there are no channels, more levels than can be reached, or no finer level for the last
+        activation.
+    """
+
+    def __init__(
+        self,
+        pyramid: Pyramid,
+        operators: Sequence[LaplacianOperator],
+        *,
+        in_channels: int,
+        channels: Sequence[int],
+        kernel_size: int,
+        pooling: PoolName,
+        conv: ConvName,
+        normalization: NormalizationName,
+        affine: bool,
+        bias: bool,
+        activation: ActivationName,
+        last_upsampled: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_levels(pyramid.num_levels, len(channels), last_upsampled)
+        self.layers = nn.Sequential()
+        level = 0
+        for block, width in enumerate(channels):
+            upsampled = last_upsampled and block == len(channels) - 1
+            convolution = ConvBlock(
+                operators[level],
+                in_channels=in_channels,
+                out_channels=width,
+                kernel_size=kernel_size,
+                conv=conv,
+                normalization=normalization,
+                affine=affine,
+                bias=bias,
+                activation="none" if upsampled else activation,
+            )
+            self.layers.append(convolution)
+            if upsampled:
+                self.layers.append(UpsampledNonlinearity(pyramid, level, activation))
+                level -= 1
+            elif level + 1 < pyramid.num_levels:
+                self.layers.append(Pool(pyramid, level, method=pooling))
+                level += 1
+            in_channels = width
+        self.out_channels = in_channels
+        self.out_level = level
+
+    def forward(
+        self, signals: Float[Tensor, "*batch vertices in_channels"]
+    ) -> Float[Tensor, "*batch out_vertices out_channels"]:
+        """The feature map of the last block, on the output level."""
+        return self.layers(signals)
+
+
+def level_operators(pyramid: Pyramid) -> list[LaplacianOperator]:
+    """The operator of each level, made once so that all layers of a level share its memory.
+
+    Parameters
+    ----------
+    pyramid : Pyramid
+
+    Returns
+    -------
+    list of LaplacianOperator
+        From the finest level to the coarsest.
+    """
+    return [LaplacianOperator(graph) for graph in pyramid.graphs]
+
+
+def level_areas(pyramid: Pyramid, level: int) -> Float[np.ndarray, "vertices"]:
+    """The areas of the vertices of a level, in steradian.
+
+    Parameters
+    ----------
+    pyramid : Pyramid
+    level : int
+
+    Returns
+    -------
+    ndarray, shape (vertices,)
+    """
+    return pyramid.samplings[level].areas
+
+
+def _check_levels(num_levels: int, num_blocks: int, last_upsampled: bool) -> None:
+    """Raise if the blocks and the levels of the pyramid do not fit together."""
+    if num_blocks == 0:
+        raise ValueError("channels must name at least one block, got none; use channels=(16,)")
+    if num_levels > num_blocks + 1:
+        raise ValueError(
+            f"pyramid must have at most one level more than blocks ({num_blocks}), got "
+            f"{num_levels} levels; use fewer levels or more channels"
+        )
+    if last_upsampled and not 2 <= num_levels <= num_blocks:
+        raise ValueError(
+            "last_upsampled must come with a pyramid of at least 2 levels and at most as many as "
+            f"blocks ({num_blocks}), got {num_levels}; the last activation needs a finer level "
+            "and no pooling after it"
+        )

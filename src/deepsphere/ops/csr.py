@@ -1,0 +1,421 @@
+"""The polynomial graph filter on torch's CSR product: no build, little memory, any device.
+
+Three things make it faster than the recurrence written out in tensors: each step is one fused
+multiply-add into memory that exists already; the product with the weights follows while a block of
+rows is in cache; and one basis of the output's gradient serves both gradients, so that nothing but
+input and weight is kept between the passes.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from deepsphere.ops.sparse import SparseOperator, csr_tensor
+
+# Rows x columns of a block that stays in a 2 MB second-level cache as float32.
+_BLOCK_ELEMENTS = 2**19
+# Above this many values an item's signal leaves the cache, and items one by one (no transposition
+# of the batch) beat all items side by side; measured between nside 8 and nside 64.
+_WIDE_ELEMENTS = 2**16
+# Clenshaw's recurrence on the output side pays from about this ratio of channels on.
+_CLENSHAW_RATIO = 3
+
+
+class _Block(NamedTuple):
+    """Rows start..stop of an operator."""
+
+    start: int
+    stop: int
+    rows: Tensor
+
+
+def _row_blocks(crow: Tensor, col: Tensor, values: Tensor, num_columns: int) -> list[_Block]:
+    """The operator in blocks of rows that fit the cache when the panel has `num_columns`."""
+    num_rows = crow.shape[0] - 1
+    height = max(_BLOCK_ELEMENTS // max(num_columns, 1), 256)
+    # slicing needs offsets on the host; on an accelerator that would wait for the device
+    if crow.device.type != "cpu" or num_rows <= height:
+        return [_Block(0, num_rows, csr_tensor(crow, col, values, num_rows))]
+    blocks = []
+    for start in range(0, num_rows, height):
+        stop = min(start + height, num_rows)
+        first, last = int(crow[start]), int(crow[stop])
+        offsets = crow[start : stop + 1] - first
+        rows = csr_tensor(offsets, col[first:last], values[first:last], num_rows)
+        blocks.append(_Block(start, stop, rows))
+    return blocks
+
+
+def _visit_basis(
+    blocks: list[_Block],
+    panel: Tensor,
+    num_orders: int,
+    visit: Callable[[int, int, int, Tensor], None],
+) -> None:
+    """Call ``visit(order, start, stop, rows of T_order panel)`` for every order and block.
+
+    The panel (vertices, columns) is only read. Two panels of scratch at most: the last order lives
+    in one block, the others overwrite the order before the previous one.
+    """
+    for start, stop, _ in blocks:
+        visit(0, start, stop, panel[start:stop])
+    if num_orders == 1:
+        return
+    before, previous = panel, panel
+    for order in range(1, num_orders):
+        last = order == num_orders - 1
+        if last:
+            current = None
+        elif order <= 2:  # `before` is still the caller's panel, which must survive
+            current = torch.empty_like(panel)
+        else:
+            current = before
+        for start, stop, rows in blocks:
+            target = torch.empty_like(panel[start:stop]) if current is None else current[start:stop]
+            if order == 1:
+                torch.mm(rows, previous, out=target)
+            else:
+                if current is not before:
+                    target.copy_(before[start:stop])
+                target.addmm_(rows, previous, beta=-1, alpha=2)
+            visit(order, start, stop, target)
+        if current is not None:
+            before, previous = previous, current
+
+
+def _clenshaw(
+    blocks: list[_Block],
+    coefficient: Callable[[int, int, int, Tensor], None],
+    num_orders: int,
+    out: Tensor,
+) -> None:
+    """Write ``sum_k T_k(L) c_k`` to `out`, where ``coefficient(k, start, stop, rows)`` adds c_k.
+
+    The recurrence ``b_k = c_k + 2 L b_{k+1} - b_{k+2}`` runs downwards on panels as wide as the
+    result; ``sum = c_0 + L b_1 - b_2``.
+    """
+    following: Tensor | None = None
+    after: Tensor | None = None
+    for order in range(num_orders - 1, -1, -1):
+        if order == 0:
+            current = out
+        else:
+            # b_{k+2} is needed by its own rows alone: b_k takes its place
+            current = after if after is not None else torch.empty_like(out)
+        for start, stop, rows in blocks:
+            target = current[start:stop]
+            if after is None:
+                target.zero_()
+            elif current is not after:
+                target.copy_(after[start:stop])
+            if following is not None:
+                target.addmm_(rows, following, beta=-1, alpha=2 if order else 1)
+            coefficient(order, start, stop, target)
+        after, following = following, current
+
+
+def _runs_clenshaw(weight: Tensor) -> bool:
+    """Whether the recurrence runs on the output side."""
+    return weight.shape[0] > 1 and weight.shape[1] >= _CLENSHAW_RATIO * weight.shape[2]
+
+
+def _is_wide(*signals: Tensor) -> bool:
+    """Whether the items of a batch are filtered side by side."""
+    return all(
+        signal.shape[0] > 1 and (signal.device.type != "cpu" or signal[0].numel() < _WIDE_ELEMENTS)
+        for signal in signals
+    )
+
+
+def _to_panels(signal: Tensor, *, wide: bool) -> Tensor:
+    """A signal (batch, vertices, channels) as (panels, vertices, items, channels)."""
+    batch, vertices, channels = signal.shape
+    items = batch if wide else 1
+    grouped = signal.reshape(batch // items, items, vertices, channels)
+    return grouped.transpose(1, 2).contiguous()
+
+
+def _from_panels(panels: Tensor) -> Tensor:
+    """The inverse of :func:`_to_panels`."""
+    count, vertices, items, channels = panels.shape
+    return panels.transpose(1, 2).contiguous().view(count * items, vertices, channels)
+
+
+def _rows(panel: Tensor, start: int, stop: int) -> Tensor:
+    """Rows of a panel (vertices, items, channels) as a matrix (rows x items, channels)."""
+    return panel[start:stop].view(-1, panel.shape[2])
+
+
+def _flat(panel: Tensor) -> Tensor:
+    """A panel (vertices, items, channels) as a matrix (vertices, items x channels)."""
+    return panel.view(panel.shape[0], -1)
+
+
+def _filter(signal: Tensor, weight: Tensor, crow: Tensor, col: Tensor, values: Tensor) -> Tensor:
+    """The filtered signal (batch, vertices, out_channels)."""
+    weight = weight.contiguous()
+    num_orders, in_channels, out_channels = weight.shape
+    if signal.numel() == 0 or out_channels == 0:
+        return signal.new_zeros(*signal.shape[:2], out_channels)
+    clenshaw = _runs_clenshaw(weight)
+    panels = _to_panels(signal, wide=_is_wide(signal))
+    out = panels.new_empty(*panels.shape[:3], out_channels)
+    width = panels.shape[2] * (out_channels if clenshaw else in_channels)
+    blocks = _row_blocks(crow, col, values, width)
+    for source, target in zip(panels, out, strict=True):
+        if clenshaw:
+            _clenshaw(blocks, _mixer(source, weight), num_orders, _flat(target))
+        else:
+            _visit_basis(blocks, _flat(source), num_orders, _accumulator(target, weight))
+    return _from_panels(out)
+
+
+def _mixer(source: Tensor, weight: Tensor) -> Callable[[int, int, int, Tensor], None]:
+    """Adds ``source W_order`` to rows of the result: the coefficients of Clenshaw's sum."""
+
+    def add(order: int, start: int, stop: int, target: Tensor) -> None:
+        target.view(-1, weight.shape[2]).addmm_(_rows(source, start, stop), weight[order])
+
+    return add
+
+
+def _accumulator(target: Tensor, weight: Tensor) -> Callable[[int, int, int, Tensor], None]:
+    """Adds ``(T_order x) W_order`` to rows of the result; order 0 comes first and overwrites."""
+
+    def add(order: int, start: int, stop: int, values: Tensor) -> None:
+        rows, basis = _rows(target, start, stop), values.view(-1, weight.shape[1])
+        if order == 0:
+            torch.mm(basis, weight[0], out=rows)
+        else:
+            rows.addmm_(basis, weight[order])
+
+    return add
+
+
+def _weight_gradient(
+    grad: Tensor, signal: Tensor, num_orders: int, arrays: tuple[Tensor, ...]
+) -> Tensor:
+    """``dW_k = (T_k(L) x)^T g = x^T T_k(L^T) g``, from a basis of the narrower one."""
+    in_channels, out_channels = signal.shape[2], grad.shape[2]
+    gradient = signal.new_zeros(num_orders, in_channels, out_channels)
+    if signal.numel() == 0 or grad.numel() == 0:
+        return gradient
+    wide = _is_wide(signal, grad)
+    sources, grads = _to_panels(signal, wide=wide), _to_panels(grad, wide=wide)
+    on_signal = in_channels <= out_channels
+    spread, kept = (sources, grads) if on_signal else (grads, sources)
+    half = arrays[:3] if on_signal else arrays[3:]
+    blocks = _row_blocks(*half, num_columns=spread.shape[2] * spread.shape[3])
+    for panel, other in zip(spread, kept, strict=True):
+
+        def correlate(
+            order: int, start: int, stop: int, basis: Tensor, other: Tensor = other
+        ) -> None:
+            rows, fixed = basis.view(-1, spread.shape[3]), _rows(other, start, stop)
+            left, right = (rows, fixed) if on_signal else (fixed, rows)
+            gradient[order].addmm_(left.t(), right)
+
+        _visit_basis(blocks, _flat(panel), num_orders, correlate)
+    return gradient
+
+
+def _shared_gradients(
+    grad: Tensor, signal: Tensor, weight: Tensor, crow_t: Tensor, col_t: Tensor, values_t: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Both gradients from one basis of the output's: ``sum_k T_k g W_k^T`` and ``x^T T_k g``."""
+    weight_gradient, transposed = torch.zeros_like(weight), weight.transpose(1, 2).contiguous()
+    wide = _is_wide(signal, grad)
+    sources, grads = _to_panels(signal, wide=wide), _to_panels(grad, wide=wide)
+    signal_gradient = torch.empty_like(sources)
+    blocks = _row_blocks(crow_t, col_t, values_t, grads.shape[2] * grads.shape[3])
+    for source, out_grad, target in zip(sources, grads, signal_gradient, strict=True):
+        accumulate = _accumulator(target, transposed)
+
+        def correlate(
+            order: int,
+            start: int,
+            stop: int,
+            basis: Tensor,
+            source: Tensor = source,
+            accumulate: Callable[[int, int, int, Tensor], None] = accumulate,
+        ) -> None:
+            rows = _rows(source, start, stop)
+            weight_gradient[order].addmm_(rows.t(), basis.view(-1, weight.shape[2]))
+            accumulate(order, start, stop, basis)
+
+        _visit_basis(blocks, _flat(out_grad), weight.shape[0], correlate)
+    return _from_panels(signal_gradient), weight_gradient
+
+
+@torch.library.custom_op("deepsphere::chebyshev_filter_csr", mutates_args=())
+def _filter_op(
+    signal: Tensor,
+    weight: Tensor,
+    crow: Tensor,
+    col: Tensor,
+    values: Tensor,
+    crow_t: Tensor,
+    col_t: Tensor,
+    values_t: Tensor,
+) -> Tensor:
+    """The registered forward operator."""
+    return _filter(signal, weight, crow, col, values)
+
+
+@_filter_op.register_fake
+def _(
+    signal: Tensor,
+    weight: Tensor,
+    crow: Tensor,
+    col: Tensor,
+    values: Tensor,
+    crow_t: Tensor,
+    col_t: Tensor,
+    values_t: Tensor,
+) -> Tensor:
+    return signal.new_empty(signal.shape[0], signal.shape[1], weight.shape[2])
+
+
+@torch.library.custom_op("deepsphere::chebyshev_gradients_csr", mutates_args=())
+def _gradients_op(
+    grad: Tensor,
+    signal: Tensor,
+    weight: Tensor,
+    crow: Tensor,
+    col: Tensor,
+    values: Tensor,
+    crow_t: Tensor,
+    col_t: Tensor,
+    values_t: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Gradients of signal and weight, by the side that costs less.
+
+    A basis of the gradient has ``out_channels`` and serves both; a basis of the signal for the
+    weight and a Clenshaw sum for the signal have ``in_channels`` each. Where both cost the same
+    the second one is taken, for its panels are half as wide.
+    """
+    if signal.numel() == 0 or grad.numel() == 0:
+        return torch.zeros_like(signal), torch.zeros_like(weight)
+    if weight.shape[2] < 2 * weight.shape[1]:
+        return _shared_gradients(grad, signal, weight, crow_t, col_t, values_t)
+    arrays = (crow, col, values, crow_t, col_t, values_t)
+    weight_gradient = _weight_gradient(grad, signal, weight.shape[0], arrays)
+    transposed = weight.transpose(1, 2).contiguous()
+    return _filter(grad, transposed, crow_t, col_t, values_t), weight_gradient
+
+
+@_gradients_op.register_fake
+def _(
+    grad: Tensor,
+    signal: Tensor,
+    weight: Tensor,
+    crow: Tensor,
+    col: Tensor,
+    values: Tensor,
+    crow_t: Tensor,
+    col_t: Tensor,
+    values_t: Tensor,
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(signal), torch.empty_like(weight)
+
+
+@torch.library.custom_op("deepsphere::chebyshev_weight_gradient_csr", mutates_args=())
+def _weight_gradient_op(
+    grad: Tensor,
+    signal: Tensor,
+    num_orders: int,
+    crow: Tensor,
+    col: Tensor,
+    values: Tensor,
+    crow_t: Tensor,
+    col_t: Tensor,
+    values_t: Tensor,
+) -> Tensor:
+    """The gradient of the weight alone, for inputs that need none."""
+    arrays = (crow, col, values, crow_t, col_t, values_t)
+    return _weight_gradient(grad, signal, num_orders, arrays)
+
+
+@_weight_gradient_op.register_fake
+def _(
+    grad: Tensor,
+    signal: Tensor,
+    num_orders: int,
+    crow: Tensor,
+    col: Tensor,
+    values: Tensor,
+    crow_t: Tensor,
+    col_t: Tensor,
+    values_t: Tensor,
+) -> Tensor:
+    return signal.new_empty(num_orders, signal.shape[2], grad.shape[2])
+
+
+def _keep_for_filter(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    """Keep input, weight and the operator: no basis signal outlives the forward pass."""
+    ctx.save_for_backward(*inputs)
+
+
+def _differentiate_filter(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    signal, weight, *arrays = ctx.saved_tensors
+    needs_signal, needs_weight = ctx.needs_input_grad[:2]
+    swapped = (*arrays[3:], *arrays[:3])
+    signal_gradient = weight_gradient = None
+    # a graph of the gradient itself (double backward) needs operators that know their derivative
+    if needs_signal and needs_weight and not torch.is_grad_enabled():
+        signal_gradient, weight_gradient = _gradients_op(grad, signal, weight, *arrays)
+    else:
+        if needs_signal:
+            signal_gradient = _filter_op(grad, weight.transpose(1, 2), *swapped)
+        if needs_weight:
+            weight_gradient = _weight_gradient_op(grad, signal, weight.shape[0], *arrays)
+    return signal_gradient, weight_gradient, *[None] * 6
+
+
+def _keep_for_weight_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    grad, signal, _, *arrays = inputs
+    ctx.save_for_backward(grad, signal, *arrays)
+
+
+def _differentiate_weight_gradient(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+    grad, signal, *arrays = ctx.saved_tensors
+    grad_gradient = signal_gradient = None
+    if ctx.needs_input_grad[0]:
+        grad_gradient = _filter_op(signal, cotangent, *arrays)
+    if ctx.needs_input_grad[1]:
+        swapped = (*arrays[3:], *arrays[:3])
+        signal_gradient = _filter_op(grad, cotangent.transpose(1, 2), *swapped)
+    return grad_gradient, signal_gradient, *[None] * 7
+
+
+_filter_op.register_autograd(_differentiate_filter, setup_context=_keep_for_filter)
+_weight_gradient_op.register_autograd(
+    _differentiate_weight_gradient, setup_context=_keep_for_weight_gradient
+)
+
+
+def chebyshev_filter(
+    signal: Float[Tensor, "batch vertices in_channels"],
+    weight: Float[Tensor, "kernel_size in_channels out_channels"],
+    operator: SparseOperator,
+) -> Float[Tensor, "batch vertices out_channels"]:
+    """The signal filtered by Chebyshev polynomials of the operator, on CSR products.
+
+    Same numbers as :func:`deepsphere.ops.reference.chebyshev_filter`, in value and gradient. The
+    backward pass runs on the transposed operator, so operators need not be symmetric; it can be
+    differentiated again.
+
+    Parameters
+    ----------
+    signal : Tensor, shape (batch, vertices, in_channels)
+    weight : Tensor, shape (kernel_size, in_channels, out_channels)
+    operator : SparseOperator
+
+    Returns
+    -------
+    Tensor, shape (batch, vertices, out_channels)
+    """
+    return _filter_op(signal, weight, *operator.arrays())

@@ -1,0 +1,57 @@
+"""Pictures of signals, graphs, filters and training on any sampling of the sphere.
+
+Static pictures are :class:`matplotlib.figure.Figure` objects that no window or global state holds;
+the globe is a plotly figure; :class:`Report` binds both into one HTML file that needs nothing else.
+"""
+
+from importlib.util import find_spec
+
+if find_spec("matplotlib") is None or find_spec("plotly") is None:
+    raise ImportError(
+        "deepsphere.plotting needs matplotlib and plotly, which are not both installed; "
+        'run: pip install "deepsphere-torch[plot]"'
+    )
+
+from deepsphere.plotting.cells import nearest_vertices
+from deepsphere.plotting.filters import (
+    chebyshev_response,
+    degree_eigenvalues,
+    filter_coefficients,
+    localized_filter,
+    plot_angular_profile,
+    plot_spectral_response,
+)
+from deepsphere.plotting.globe import globe
+from deepsphere.plotting.graphs import plot_graph
+from deepsphere.plotting.maps import draw_map, plot_map, plot_maps
+from deepsphere.plotting.projections import View
+from deepsphere.plotting.report import Card, Picture, Report
+from deepsphere.plotting.training import (
+    plot_accuracy_table,
+    plot_confusion,
+    plot_rotation_error,
+    plot_training_curves,
+)
+
+__all__ = [
+    "Card",
+    "Picture",
+    "Report",
+    "View",
+    "chebyshev_response",
+    "degree_eigenvalues",
+    "draw_map",
+    "filter_coefficients",
+    "globe",
+    "localized_filter",
+    "nearest_vertices",
+    "plot_accuracy_table",
+    "plot_angular_profile",
+    "plot_confusion",
+    "plot_graph",
+    "plot_map",
+    "plot_maps",
+    "plot_rotation_error",
+    "plot_spectral_response",
+    "plot_training_curves",
+]

@@ -1,0 +1,213 @@
+"""Parts of a sampling: a mask or a list of its vertices."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+from scipy.sparse import csr_matrix
+
+from deepsphere.sampling.encoding import decode_array, encode_array
+from deepsphere.sampling.protocol import Sampling, read_only
+
+
+@dataclass(frozen=True, init=False, repr=False, eq=False)
+class Subset(Sampling):
+    """Some vertices of another sampling, in a given order.
+
+    Every kept vertex has the area that it has in the whole, so that the areas sum to less than 4π.
+
+    Parameters
+    ----------
+    base
+        The whole sampling. The subset of a subset is a subset of the same whole.
+    selection
+        A boolean mask of all vertices of the base, or the indices of those to keep.
+
+    Attributes
+    ----------
+    base : Sampling
+        The whole, never a subset itself.
+    indices : numpy.ndarray
+        Vertices of the whole, read-only int64.
+
+    Raises
+    ------
+    ValueError
+        If nothing is selected, if a mask has the wrong length, or if an index is out of range or
+        repeated.
+
+    Examples
+    --------
+    >>> from deepsphere.sampling import Healpix
+    >>> sampling = Healpix(nside=4)
+    >>> north = sampling.subset(sampling.lat > 0)
+    >>> north
+    Subset(Healpix(nside=4, ordering='nested'), 88 of 192 vertices)
+    >>> north.coarsen().num_vertices
+    28
+    """
+
+    base: Sampling
+    indices: np.ndarray
+    _digest: bytes
+
+    kind: ClassVar[str] = "subset"
+    has_short_form: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        base: Sampling,
+        selection: Bool[np.ndarray, "vertices"] | Int[np.ndarray, "kept"],
+    ) -> None:
+        indices = _resolve_selection(np.asarray(selection), base.num_vertices)
+        if isinstance(base, Subset):
+            base, indices = base.base, base.indices[indices]
+        object.__setattr__(self, "base", base)
+        object.__setattr__(self, "indices", read_only(indices))
+        digest = hashlib.blake2b(indices.astype("<i8").tobytes(), digest_size=16).digest()
+        object.__setattr__(self, "_digest", digest)
+
+    def __repr__(self) -> str:
+        return f"Subset({self.base!r}, {self.num_vertices} of {self.base.num_vertices} vertices)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Subset) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Sampling, bytes]:
+        return self.base, self._digest
+
+    @property
+    def num_vertices(self) -> int:
+        """Number of kept vertices."""
+        return len(self.indices)
+
+    @property
+    def spec(self) -> str:
+        """Printable text from which :func:`sampling_from_spec` rebuilds the sampling."""
+        starts = np.flatnonzero(np.diff(self.indices, prepend=-2) != 1)
+        lengths = np.diff(starts, append=self.num_vertices)
+        return (
+            f"subset:base=({self.base.spec}),starts={encode_array(self.indices[starts])},"
+            f"lengths={encode_array(lengths)}"
+        )
+
+    @classmethod
+    def _option_names(cls) -> tuple[list[str], list[str]]:
+        names = ["base", "starts", "lengths"]
+        return names, names
+
+    @classmethod
+    def _from_options(cls, options: dict[str, str]) -> "Subset":
+        from deepsphere.sampling.spec import sampling_from_spec
+
+        base = sampling_from_spec(options["base"].removeprefix("(").removesuffix(")"))
+        starts, lengths = (decode_array(options[name], np.int64) for name in ("starts", "lengths"))
+        if len(starts) != len(lengths) or (lengths < 1).any() or lengths.sum() > base.num_vertices:
+            raise ValueError(
+                f"the runs of a subset must fit its base of {base.num_vertices} vertices, got "
+                f"{len(starts)} starts and {len(lengths)} lengths"
+            )
+        before = np.cumsum(lengths) - lengths
+        return cls(base, np.arange(lengths.sum()) + np.repeat(starts - before, lengths))
+
+    def coarsen(self) -> "Subset":
+        """Subset of the coarser base: every coarse vertex that some kept vertex belongs to.
+
+        Raises
+        ------
+        ValueError
+            If the base has no coarser level.
+        """
+        return Subset(self.base.coarsen(), self._kept_coarse(self._base_membership()))
+
+    def membership(self) -> csr_matrix:
+        """Matrix (coarse vertices, vertices): rows and columns of that of the base.
+
+        Raises
+        ------
+        ValueError
+            If the base has no coarser level.
+        """
+        whole = self._base_membership()
+        return csr_matrix(whole[self._kept_coarse(whole)])
+
+    def embed(
+        self, signals: Shaped[np.ndarray, "*batch vertices channels"], *, fill: float = np.nan
+    ) -> Float[np.ndarray, "*batch whole channels"]:
+        """Signals on the whole sampling that are `fill` outside of the subset.
+
+        Parameters
+        ----------
+        signals
+            Signals on the subset, (*batch, vertices, channels).
+        fill
+            Value of the vertices outside.
+
+        Returns
+        -------
+        Signals of shape (*batch, vertices of the base, channels), floating point.
+
+        Raises
+        ------
+        ValueError
+            If the signals have another number of vertices.
+        """
+        if signals.ndim < 2 or signals.shape[-2] != self.num_vertices:
+            raise ValueError(
+                f"signals must have the shape (..., {self.num_vertices} vertices, channels), "
+                f"got {signals.shape}"
+            )
+        dtype = np.result_type(signals.dtype, np.float32)
+        shape = (*signals.shape[:-2], self.base.num_vertices, signals.shape[-1])
+        whole = np.full(shape, fill, dtype)
+        whole[..., self.indices, :] = signals
+        return whole
+
+    def _base_membership(self) -> csr_matrix:
+        return self.base._membership_at(self.indices)
+
+    @staticmethod
+    def _kept_coarse(membership: csr_matrix) -> np.ndarray:
+        return np.flatnonzero(np.diff(membership.indptr))
+
+    def _compute_points(self) -> np.ndarray:
+        return self.base._points_at(self.indices)
+
+    def _compute_areas(self) -> np.ndarray:
+        return self.base._areas_at(self.indices)
+
+
+def _resolve_selection(selection: np.ndarray, num_vertices: int) -> np.ndarray:
+    """Indices of a mask or a list of indices, checked."""
+    if selection.ndim != 1:
+        raise ValueError(f"a selection must have one axis, got the shape {selection.shape}")
+    if selection.dtype == bool:
+        if len(selection) != num_vertices:
+            raise ValueError(
+                f"a mask must have one value for each of the {num_vertices} vertices, "
+                f"got {len(selection)}; pass integers to select by index"
+            )
+        selection = np.flatnonzero(selection)
+    if len(selection) == 0:
+        raise ValueError("a subset must keep at least one vertex, got an empty selection")
+    if not np.issubdtype(selection.dtype, np.integer):
+        raise ValueError(
+            f"a selection must be a boolean mask or integer indices, got {selection.dtype}"
+        )
+    outside = selection[(selection < 0) | (selection >= num_vertices)]
+    if len(outside):
+        raise ValueError(
+            f"indices must be between 0 and {num_vertices - 1}, got {outside[0]}"
+            + (f" and {len(outside) - 1} more outside" if len(outside) > 1 else "")
+        )
+    indices = selection.astype(np.int64)
+    ordered = np.sort(indices)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(repeated):
+        raise ValueError(f"indices must be distinct, got {repeated[0]} twice; use numpy.unique")
+    return indices

@@ -1,0 +1,60 @@
+"""Training on Lightning, checkpoints, predictions and scores.
+
+Checkpoints and predictions need torch alone. What needs Lightning is imported when it is first
+asked for, since that takes seconds and the extra `train`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from deepsphere.training.checkpoint import Metadata, load, read_metadata, read_spec, save
+from deepsphere.training.evaluation import ClassifierScores, evaluate_classifier
+from deepsphere.training.optimization import Optimization
+from deepsphere.training.prediction import predict
+from deepsphere.training.seeding import seeded
+
+if TYPE_CHECKING:
+    from deepsphere.training.data_module import SphericalImages
+    from deepsphere.training.fitting import FitResult, fit
+    from deepsphere.training.module import SphereModule
+
+_LAZY = {
+    "SphericalImages": "data_module",
+    "FitResult": "fitting",
+    "fit": "fitting",
+    "SphereModule": "module",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What needs Lightning, when it is first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(f"{__name__}.{_LAZY[name]}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("deepsphere"):
+            raise
+        raise ImportError(
+            f"deepsphere.training.{name} needs {error.name}, which is not installed; "
+            "pip install 'deepsphere-torch[train]'"
+        ) from error
+    return getattr(module, name)
+
+
+__all__ = [
+    "ClassifierScores",
+    "FitResult",
+    "Metadata",
+    "Optimization",
+    "SphereModule",
+    "SphericalImages",
+    "evaluate_classifier",
+    "fit",
+    "load",
+    "predict",
+    "read_metadata",
+    "read_spec",
+    "save",
+    "seeded",
+]

@@ -1,0 +1,114 @@
+"""A model, its task and its optimization, bound to Lightning."""
+
+from dataclasses import replace
+from typing import Any
+
+import lightning
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from deepsphere.tasks import Classification, Regression
+from deepsphere.training.checkpoint import ENTRY, Metadata, checkpoint_entry
+from deepsphere.training.optimization import Optimization
+
+Batch = tuple[Float[Tensor, "batch vertices channels"], Shaped[Tensor, "batch ..."]]
+
+
+class SphereModule(lightning.LightningModule):
+    """What Lightning trains: a model on the sphere with a task and an optimization.
+
+    Its checkpoints can be given to `deepsphere.load`.
+
+    Parameters
+    ----------
+    model
+        A model with a `spec`; see `deepsphere.models`.
+    task
+        What it learns.
+    optimization
+        How it learns.
+    metadata
+        What the checkpoint shall say about inputs and outputs; task, class names and optimization
+        are filled in.
+
+    Raises
+    ------
+    TypeError
+        If the model cannot say how to rebuild it, or the metadata are not plain values.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Classification | Regression,
+        *,
+        optimization: Optimization | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.optimization = optimization or Optimization()
+        self.metadata = replace(
+            metadata or Metadata(),
+            task=task.spec,
+            class_names=task.class_names if isinstance(task, Classification) else None,
+            training=self.optimization.values,
+        )
+        checkpoint_entry(model, self.metadata)  # now, rather than after the first epoch
+        self.save_hyperparameters(self.optimization.values)
+        self.validation_metrics = task.metrics().clone(prefix="val_")
+        self.test_metrics = task.metrics().clone(prefix="test_")
+
+    def forward(self, signals: Float[Tensor, "batch vertices channels"]) -> Float[Tensor, "..."]:
+        """Outputs of the model.
+
+        Parameters
+        ----------
+        signals
+            Shape (batch, vertices, channels).
+
+        Returns
+        -------
+        Float[Tensor, "..."]
+            What the model makes of them.
+        """
+        return self.model(signals)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Float[Tensor, ""]:
+        """Loss of a batch, logged as train_loss (mean over the epoch)."""
+        signals, targets = batch
+        outputs = self.model(signals)
+        if batch_index == 0:  # not every time: the check waits for the device
+            self.task.check_targets(outputs, targets)
+        loss = self.task.loss(outputs, targets)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(signals))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Loss and metrics of a batch, logged with the prefix val_."""
+        self._judge(batch, "val", self.validation_metrics)
+
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        """Loss and metrics of a batch, logged with the prefix test_."""
+        self._judge(batch, "test", self.test_metrics)
+
+    def _judge(self, batch: Batch, prefix: str, metrics: Any) -> None:
+        """Log the loss and the metrics of a batch that is not learned from."""
+        signals, targets = batch
+        outputs = self.model(signals)
+        self.task.check_targets(outputs, targets)
+        self.task.update_metrics(metrics, outputs, targets)
+        loss = self.task.loss(outputs, targets)
+        self.log(f"{prefix}_loss", loss, on_epoch=True, batch_size=len(signals))
+        self.log_dict(metrics, on_epoch=True, batch_size=len(signals))
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and schedule over all steps of the trainer."""
+        num_steps = int(self.trainer.estimated_stepping_batches)
+        return self.optimization.configure(self.model, num_steps=num_steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what rebuilds the model and says what it means."""
+        training = {**self.optimization.values, "max_epochs": self.trainer.max_epochs}
+        checkpoint[ENTRY] = checkpoint_entry(self.model, replace(self.metadata, training=training))

@@ -1,0 +1,21 @@
+"""Shapes and types of every annotation are checked while the tests run."""
+
+from collections.abc import Iterator
+
+import jaxtyping
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+install_import_hook("deepsphere", "beartype.beartype")
+
+# tests are small: threads that wait for each other on a shared machine cost more than they bring
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """No runtime checks of annotations: a caller of the installed package has none either."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,0 +1,43 @@
+"""The choices that a recipe offers are those of the library: neither more nor fewer."""
+
+from typing import get_args
+
+import pytest
+
+from deepsphere.experiments.config import (
+    GraphSection,
+    ModelSection,
+    RivalSection,
+    Section,
+    TrainingSection,
+)
+from deepsphere.graph.sphere_graph import Weights
+from deepsphere.layers.blocks import ActivationName, ConvName
+from deepsphere.layers.normalization import NormalizationName
+from deepsphere.layers.pooling import PoolName
+from deepsphere.layers.statistics import ReadoutName
+from deepsphere.models.rivals.cnn2d import GridPooling, LatitudePadding
+from deepsphere.training.optimization import Schedule
+
+# the published quirk of an icosahedral model, and a schedule with numbers of its own
+LEFT_OUT = {"keep_first", "step"}
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "choices"),
+    [
+        (GraphSection, "weights", Weights),
+        (ModelSection, "pooling", PoolName),
+        (ModelSection, "readout", ReadoutName),
+        (ModelSection, "conv", ConvName),
+        (ModelSection, "normalization", NormalizationName),
+        (ModelSection, "activation", ActivationName),
+        (RivalSection, "pooling", GridPooling),
+        (RivalSection, "latitude_padding", LatitudePadding),
+        (RivalSection, "readout", ReadoutName),
+        (TrainingSection, "schedule", Schedule),
+    ],
+)
+def test_recipe_offers_what_the_library_has(section: type[Section], field: str, choices: object):
+    offered = get_args(section.model_fields[field].annotation)
+    assert set(offered) == set(get_args(choices)) - LEFT_OUT

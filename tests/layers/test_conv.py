@@ -1,0 +1,140 @@
+"""The graph convolutions against dense polynomials of the Laplacian, and their laws."""
+
+import copy
+from math import comb
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+from deepsphere.geometry import angular_distance
+from deepsphere.graph import build_graph
+from deepsphere.layers import BernsteinConv, ChebConv, LaplacianOperator, MonomialConv
+from deepsphere.sampling import Equiangular, Healpix, RandomUniform
+
+GRAPHS = {
+    "symmetric": build_graph(Healpix(nside=2), num_neighbors=8),
+    "not symmetric": build_graph(RandomUniform(60, seed=0), weights="cotangent", mass="voronoi"),
+    "random walk": build_graph(Equiangular(nlat=6), num_neighbors=6, laplacian="random_walk"),
+}
+
+
+def basis_functions(name: str, kernel_size: int, share: np.ndarray) -> list[np.ndarray]:
+    """The basis polynomials as functions of eigenvalue / lambda_max, by their closed forms."""
+    order, scaled = kernel_size - 1, 2 * share - 1
+    if name == "chebyshev":
+        # cosh continues the cosine where rounding leaves [-1, 1]
+        return [np.cos(k * np.arccos(np.clip(scaled, -1, 1))) for k in range(kernel_size)]
+    if name == "monomial":
+        return [scaled**k for k in range(kernel_size)]
+    return [comb(order, k) * share**k * (1 - share) ** (order - k) for k in range(kernel_size)]
+
+
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS.keys())
+@pytest.mark.parametrize("kernel_size", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("layer", "basis"),
+    [(ChebConv, "chebyshev"), (MonomialConv, "monomial"), (BernsteinConv, "bernstein")],
+)
+def test_conv_multiplies_the_spectrum(graph, kernel_size, layer, basis):
+    conv = layer(graph, in_channels=2, out_channels=3, kernel_size=kernel_size).double()
+    signal = torch.randn(4, graph.num_vertices, 2, dtype=torch.float64)
+    eigenvalues, vectors = scipy.linalg.eig(graph.laplacian.toarray())
+    inverse = np.linalg.inv(vectors)
+    expected = np.zeros((4, graph.num_vertices, 3))
+    for k, response in enumerate(
+        basis_functions(basis, kernel_size, eigenvalues.real / graph.lambda_max)
+    ):
+        matrix = (vectors @ np.diag(response) @ inverse).real
+        expected += matrix @ signal.numpy() @ conv.weight[k].detach().numpy()
+    expected += conv.bias.detach().numpy()
+    np.testing.assert_allclose(conv(signal).detach().numpy(), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("layer", [ChebConv, MonomialConv, BernsteinConv])
+def test_gradients(layer):
+    graph = build_graph(RandomUniform(12, seed=0), weights="cotangent", mass="voronoi")
+    conv = layer(graph, in_channels=2, out_channels=2, kernel_size=3).double()
+    signal = torch.randn(2, 12, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(conv, (signal,))
+
+    def by_weight(weight, bias):
+        return torch.func.functional_call(conv, {"weight": weight, "bias": bias}, signal.detach())
+
+    assert torch.autograd.gradcheck(by_weight, (conv.weight, conv.bias))
+
+
+def test_filter_reaches_kernel_size_minus_one_hops():
+    graph = build_graph(Healpix(nside=8), num_neighbors=8)
+    conv = ChebConv(graph, in_channels=1, out_channels=1, kernel_size=3, bias=False)
+    delta = torch.zeros(graph.num_vertices, 1)
+    delta[100] = 1
+    reached = torch.flatten(conv(delta).abs() > 1e-7).numpy()
+    hops = abs(graph.adjacency) + abs(graph.laplacian)
+    expected = (hops @ hops)[:, [100]].toarray()[:, 0] > 0
+    assert np.array_equal(reached, expected)
+    assert angular_distance(graph.sampling.points[reached], graph.sampling.points[100]).max() < 1
+
+
+def test_any_number_of_batch_dimensions():
+    conv = ChebConv(GRAPHS["symmetric"], in_channels=2, out_channels=3, kernel_size=3)
+    signal = torch.randn(2, 5, 48, 2)
+    together = conv(signal)
+    assert together.shape == (2, 5, 48, 3)
+    torch.testing.assert_close(together[1, 3], conv(signal[1, 3]), atol=1e-5, rtol=1e-5)
+    assert conv(signal[:0]).shape == (0, 5, 48, 3)
+
+
+def test_operator_is_shared_and_not_saved():
+    operator = LaplacianOperator(GRAPHS["symmetric"])
+    first = ChebConv(operator, in_channels=1, out_channels=1, kernel_size=2)
+    second = ChebConv(operator, in_channels=1, out_channels=1, kernel_size=2)
+    network = torch.nn.Sequential(first, second)
+    assert first.operator is second.operator
+    assert set(network.state_dict()) == {"0.weight", "0.bias", "1.weight", "1.bias"}
+    assert copy.deepcopy(network)(torch.zeros(48, 1)).shape == (48, 1)
+
+
+def test_change_of_type_starts_from_double_precision():
+    graph = GRAPHS["not symmetric"]
+    operator = LaplacianOperator(graph).half().double()
+    exact = graph.rescaled_laplacian()
+    assert np.array_equal(operator.values.numpy(), exact.tocsr().data)
+    assert operator.arrays().values_t.dtype == torch.float64
+
+
+def test_autocast_computes_in_the_type_of_the_operator():
+    conv = ChebConv(GRAPHS["symmetric"], in_channels=2, out_channels=2, kernel_size=3)
+    signal = torch.randn(1, 48, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(conv(signal), conv.float()(signal))
+
+
+def test_initial_variance_is_that_of_the_docstring():
+    graph = GRAPHS["symmetric"]
+    conv = ChebConv(graph, in_channels=50, out_channels=100, kernel_size=4)
+    assert conv.weight.std().item() == pytest.approx((2 / (50 * 4.5)) ** 0.5, rel=0.03)
+    assert conv.bias is not None
+    assert not conv.bias.any()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("shape", [(47, 2), (2, 48), (3, 48, 1), (48,)])
+def test_wrong_shape_is_named(shape):
+    conv = ChebConv(GRAPHS["symmetric"], in_channels=2, out_channels=1, kernel_size=1)
+    with pytest.raises(ValueError, match=r"48 vertices, 2 channels\), got"):
+        conv(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("size", ["in_channels", "out_channels", "kernel_size"])
+def test_sizes_below_one_are_rejected(size):
+    sizes = {"in_channels": 1, "out_channels": 1, "kernel_size": 1, size: 0}
+    with pytest.raises(ValueError, match=f"{size} must be at least 1, got 0"):
+        ChebConv(GRAPHS["symmetric"], **sizes)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_something_else_than_a_graph_is_rejected():
+    with pytest.raises(TypeError, match="SphereGraph or a LaplacianOperator, got str"):
+        ChebConv("healpix", in_channels=1, out_channels=1, kernel_size=1)  # pyright: ignore[reportArgumentType]
