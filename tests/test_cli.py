@@ -1,5 +1,6 @@
 """The command: what it answers, and that a mistake of the user is one line and status 2."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -156,7 +157,8 @@ def test_train_evaluate_and_resume(recipe, tmp_path, capsys):
     words = ["evaluate", str(output / "model.ckpt"), "--output", str(scores)]
     assert main(words) == 0
     assert "accuracy R/R" in capsys.readouterr().out
-    assert (scores / "results.json").is_file()
+    raw = json.loads((scores / "results.json").read_text())
+    assert raw["command"] == f"deepsphere evaluate {output / 'model.ckpt'} --output {scores}"
     assert "output must not hold results" in error_of(capsys, *words)
 
 

@@ -315,6 +315,13 @@ def test_close_points_share_a_cell():
     assert areas.sum() == pytest.approx(SPHERE, rel=AREA_TOLERANCE)
 
 
+def test_close_points_of_few_cells_share_lunes():
+    three = np.eye(3)
+    twin = three[0] + [0, 1e-9, 0]
+    areas = voronoi_areas(np.concatenate([three, twin[None] / np.linalg.norm(twin)]))
+    np.testing.assert_allclose(areas, SPHERE / 3 * np.array([0.5, 1, 1, 0.5]), rtol=1e-12)
+
+
 # --- farthest points
 
 

@@ -17,16 +17,12 @@ from deepsphere.experiments.digits import (
     run_digits,
     run_keys,
 )
+from deepsphere.experiments.digits_data import digest_of_images, load_images
+from deepsphere.experiments.digits_record import RunKey, RunRecord, Score, read_record
 from deepsphere.experiments.digits_run import (
-    RunKey,
-    RunRecord,
-    Score,
     build_domain,
     build_network,
     check_machine,
-    digest_of_images,
-    load_images,
-    read_record,
     run_network,
     sampling_of,
 )
@@ -69,8 +65,8 @@ def test_rows_read_each_protocol_off_its_training():
         "DeepSphere, accuracy NR/NR": 92.0,
         "DeepSphere, accuracy R/R": 71.0,
         "DeepSphere, accuracy NR/R": 82.0,
-        "DeepSphere, change of the logits after NR": 0.2,
-        "DeepSphere, change of the logits after R": 0.6,
+        "DeepSphere, change after NR": 0.2,
+        "DeepSphere, change after R": 0.6,
         "DeepSphere, parameters": 7.0,
         "2D CNN, accuracy R/R": 40.0,
     }
@@ -135,7 +131,9 @@ def test_digest_sees_images_and_labels():
     images, labels = np.zeros((2, 3, 3)), np.array([0, 1])
     split = ImageSplit(images, labels, ("a", "b"))
     other = ImageSplit(images, labels[::-1].copy(), ("a", "b"))
-    assert digest_of_images(Digits(split, split, "x")) != digest_of_images(Digits(split, other, "x"))
+    assert digest_of_images(Digits(split, split, "x")) != digest_of_images(
+        Digits(split, other, "x")
+    )
 
 
 def test_devices_are_checked():

@@ -16,6 +16,7 @@ from deepsphere.experiments.results import (
     print_results,
     read_results,
     summarize_claims,
+    tabulate,
     write_results,
 )
 
@@ -103,6 +104,15 @@ def test_table_marks_the_claims():
     assert not any("free" in line and (" ok " in line or " short " in line) for line in lines)
 
 
+def test_table_has_no_empty_column_and_shows_bounds():
+    claim = Claim(name="a", required=0.5, better="lower")
+    row = make_row("a", [0.25], seconds=1.0, claims=[claim])
+    assert tabulate([row]) == (
+        ["measure", "measured", "required", "claim", "seconds"],
+        [["a", "0.250", "≤ 0.500", "ok", "1"]],
+    )
+
+
 def test_claims_are_summarized():
     rows = [ResultRow(name=str(ok), measured=1.0, seconds=0.0, ok=ok) for ok in (True, False, None)]
     assert summarize_claims(rows) == "1 of 2 claims are met"
@@ -112,7 +122,13 @@ def test_claims_are_summarized():
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
-    [(22122.0, "", "22,122"), (97.44, "%", "97.4 %"), (0.0612, "", "0.061"), (0.0, "", "0.000")],
+    [
+        (22122.0, "", "22,122"),
+        (97.44, "%", "97.4 %"),
+        (0.71, "%", "0.7 %"),
+        (0.0612, "", "0.061"),
+        (0.0, "", "0.000"),
+    ],
 )
 def test_numbers_are_readable(value, unit, text):
     assert format_number(value, unit) == text

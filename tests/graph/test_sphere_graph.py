@@ -98,7 +98,7 @@ def test_graph_of_subset_of_subset_is_graph_of_base_restricted():
 
 def test_disconnected_graph_is_rejected_with_its_components():
     caps = HEALPIX.subset(np.abs(HEALPIX.lat) > 1.0)
-    message = r"got 2 components \(sizes, smallest first: (\d+), \1\); use more neighbors or "
+    message = r"got 2 components \(sizes, smallest first: (\d+), \1\); use more neighbors, or disc"
     with pytest.raises(ValueError, match=message):
         build_graph(caps)
     graph = build_graph(caps, disconnected="allow")
@@ -106,10 +106,20 @@ def test_disconnected_graph_is_rejected_with_its_components():
     assert graph.lambda_max > 0
 
 
-def test_narrow_kernel_disconnects():
+def test_rings_near_a_pole_disconnect_nearest_neighbors():
+    # the eight nearest of a vertex beside the pole are all on its ring of 400
     with pytest.raises(
-        ValueError, match=r"got 768 components .* 1, 1, 1, 1, 1, \.\.\.\); use more"
+        ValueError, match=r"components .* more neighbors, or neighborhood='delaunay'"
     ):
+        build_graph(Equiangular(nlat=8, nlon=400), num_neighbors=8)
+    assert build_graph(Equiangular(nlat=8, nlon=400), neighborhood="delaunay").num_edges > 0
+
+
+def test_narrow_kernel_disconnects():
+    message = (
+        r"got 768 components .* 1, 1, 1, 1, 1, \.\.\.\); use more .*, or a larger kernel_width"
+    )
+    with pytest.raises(ValueError, match=message):
         build_graph(HEALPIX, kernel_width=1e-7)
 
 

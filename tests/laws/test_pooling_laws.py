@@ -11,21 +11,21 @@ from deepsphere.layers.pooling import Pool, Unpool
 from deepsphere.layers.smoothing import UpsampledNonlinearity
 from deepsphere.sampling import SAMPLINGS, sampling_from_spec
 
-SPECS = {
-    "healpix:nside=4": "nested",
-    "healpix:nside=4,ordering=ring": "ring",
-    "equiangular:nlat=8,nlon=16,poles=0": "no poles",
-    "equiangular:nlat=9,nlon=16,poles=2": "both poles",
-    "equiangular:nlat=8,nlon=16,poles=1": "one pole",
-    "gauss_legendre:nlat=8": "full",
-    "gauss_legendre:nlat=8,nlon=octahedral": "reduced",
-    "icosahedral:subdivisions=4": "primal",
-    "icosahedral:subdivisions=2,dual=true": "dual",
-    "cubed_sphere:subdivisions=4": "equiangular",
-    "cubed_sphere:subdivisions=4,spacing=equidistant": "equidistant",
-    "fibonacci:num_vertices=150": "",
-    "random_uniform:num_vertices=150": "",
-}
+SPECS = [
+    "healpix:nside=4",
+    "healpix:nside=4,ordering=ring",
+    "equiangular:nlat=8,nlon=16,poles=0",
+    "equiangular:nlat=9,nlon=16,poles=2",
+    "equiangular:nlat=8,nlon=16,poles=1",
+    "gauss_legendre:nlat=8",
+    "gauss_legendre:nlat=8,nlon=octahedral",
+    "icosahedral:subdivisions=4",
+    "icosahedral:subdivisions=2,dual=true",
+    "cubed_sphere:subdivisions=4",
+    "cubed_sphere:subdivisions=4,spacing=equidistant",
+    "fibonacci:num_vertices=150",
+    "random_uniform:num_vertices=150",
+]
 # where the coarse cells are unions of fine ones
 NESTED_AREAS = [
     "healpix:nside=4",

@@ -75,9 +75,7 @@ def _run(words: list[str]) -> None:
     with warnings.catch_warnings():
         # torch says it of a format on which we rely knowingly
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
-        result = app(
-            words or ["--help"], prog_name="deepsphere", standalone_mode=False, obj=tuple(words)
-        )
+        result = app(words or ["--help"], prog_name="deepsphere", standalone_mode=False)
     if result == _INTERRUPTED:  # how typer reports it when it does not end the process
         raise KeyboardInterrupt
 

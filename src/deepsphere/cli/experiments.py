@@ -51,10 +51,15 @@ def train(
         ),
     ] = True,
     sampling: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Instead of the recipe's, e.g. icosahedral:8.")
+        str | None,
+        typer.Option(metavar="SPEC", help="Instead of the recipe's, e.g. icosahedral:8."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Instead of the recipe's.")] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Of weights, order and rotations.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="NUMBER", help="Instead of the recipe's.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="NUMBER", help="Of weights, order and rotations.")
+    ] = 0,
     changes: Changes = None,
     data: Data = None,
     output: Output = Path("output/train"),
@@ -70,7 +75,7 @@ def train(
 
     Example:  [b]deepsphere train digits --no-rotate --epochs 10[/b]
     """
-    from deepsphere.experiments.digits_run import RunKey
+    from deepsphere.experiments.digits_record import RunKey
     from deepsphere.experiments.options import RunOptions
     from deepsphere.experiments.reading import read_recipe
     from deepsphere.experiments.single import check_experiment, train_one
@@ -98,7 +103,6 @@ def train(
 
 
 def evaluate(
-    context: typer.Context,
     checkpoint: Checkpoint,
     data: Data = None,
     output: Annotated[
@@ -117,7 +121,11 @@ def evaluate(
     from deepsphere.experiments.single import evaluate_one
 
     results = evaluate_one(
-        checkpoint, command=_command(context), data=data, output=output, overwrite=overwrite
+        checkpoint,
+        command=_command("evaluate", checkpoint, data=data, output=output),
+        data=data,
+        output=output,
+        overwrite=overwrite,
     )
     print_results(results, Console())
     if output is not None:
@@ -125,7 +133,6 @@ def evaluate(
 
 
 def demo(
-    context: typer.Context,
     output: Output = Path("output/demo"),
     quick: Quick = False,
     data: Data = None,
@@ -142,11 +149,17 @@ def demo(
 
     name = "digits" if data is None else "mnist"
     recipe = read_recipe(name, quick=quick, overrides={"seeds": [0]})
-    _reproduce(context, recipe, output, data=data, overwrite=overwrite, options=RunOptions(progress=True))
+    _reproduce(
+        recipe,
+        output,
+        command=_command("demo", output=output, quick=quick, data=data),
+        data=data,
+        overwrite=overwrite,
+        options=RunOptions(progress=True),
+    )
 
 
 def reproduce(
-    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(
@@ -186,14 +199,15 @@ def reproduce(
     recipe = read_recipe(name, quick=quick, overrides=parse_changes(changes))
     folder = output or Path("output") / (Path(name).stem + ("-quick" if quick else ""))
     options = RunOptions(accelerator, devices, precision.value, progress=True)
-    _reproduce(context, recipe, folder, data=data, overwrite=overwrite, options=options)
+    command = _command("reproduce", name, output=folder, quick=quick, set=changes, data=data)
+    _reproduce(recipe, folder, command=command, data=data, overwrite=overwrite, options=options)
 
 
 def _reproduce(
-    context: typer.Context,
     recipe: "DigitsRecipe",
     output: Path,
     *,
+    command: str,
     data: Path | None,
     overwrite: bool,
     options: "RunOptions",
@@ -203,7 +217,7 @@ def _reproduce(
     from deepsphere.experiments.run import reproduce as run_recipe
 
     outcome = run_recipe(
-        recipe, output, command=_command(context), data=data, overwrite=overwrite, options=options
+        recipe, output, command=command, data=data, overwrite=overwrite, options=options
     )
     print_results(outcome.results, Console())
     _say(
@@ -212,9 +226,13 @@ def _reproduce(
     )
 
 
-def _command(context: typer.Context) -> str:
-    """What the user typed."""
-    return shlex.join(["deepsphere", *context.obj])
+def _command(*words: object, **options: object) -> str:
+    """What has to be typed to do it again; what is None, false or empty is left out."""
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one not in (None, False):
+                words += (f"--{name}",) if one is True else (f"--{name}", one)
+    return shlex.join(["deepsphere", *map(str, words)])
 
 
 def _say(text: str) -> None:

@@ -30,7 +30,10 @@ def info(
         ),
     ],
     num_neighbors: Annotated[
-        int, typer.Option(min=1, metavar="NUMBER", help="Nearest neighbors that each vertex is joined to.")
+        int,
+        typer.Option(
+            min=1, metavar="NUMBER", help="Nearest neighbors that each vertex is joined to."
+        ),
     ] = 20,
 ) -> None:
     """Describe a sampling and its graph: vertices, spacing, areas, edges, largest eigenvalue.

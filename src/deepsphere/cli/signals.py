@@ -78,10 +78,15 @@ def plot(
     ],
     sampling: Annotated[
         str | None,
-        typer.Option(metavar="SPEC", help="Where the vertices lie, e.g. healpix:32. Needed unless INPUT says it."),
+        typer.Option(
+            metavar="SPEC",
+            help="Where the vertices lie, e.g. healpix:32. Needed unless INPUT says it.",
+        ),
     ] = None,
     index: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Which of the signals.")] = 0,
-    channel: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Which of its channels.")] = 0,
+    channel: Annotated[
+        int, typer.Option(min=0, metavar="NUMBER", help="Which of its channels.")
+    ] = 0,
     projection: Annotated[Projection, typer.Option(help="Of a map.")] = Projection.mollweide,
     ordering: Annotated[
         Ordering | None, typer.Option(help="Order of the HEALPix pixels in INPUT.")

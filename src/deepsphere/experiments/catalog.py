@@ -97,7 +97,7 @@ def _first_sentence(thing: object) -> str:
 
 def _nearest_distances(points: np.ndarray) -> np.ndarray:
     """Angle from each point to the nearest other one, in radians."""
-    neighbors = KDTree(points).query(points, k=2)[1][:, 1]
+    neighbors = np.asarray(KDTree(points).query(points, k=2)[1])[:, 1]
     return angular_distance(points, points[neighbors])
 
 

@@ -9,18 +9,15 @@ import lightning
 from rich.progress import Progress, TaskID
 
 from deepsphere.experiments.config import DigitsRecipe
-from deepsphere.experiments.digits_run import (
+from deepsphere.experiments.digits_data import digest_of_images, load_images
+from deepsphere.experiments.digits_record import (
     NETWORKS,
-    RECORD_FILE,
     TITLES,
     RunKey,
     RunRecord,
-    build_domain,
-    digest_of_images,
-    load_images,
     read_record,
-    run_network,
 )
+from deepsphere.experiments.digits_run import RECORD_FILE, build_domain, run_network
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import ResultRow, make_row
@@ -146,8 +143,8 @@ _MEASURES = (
     _Measure("accuracy NR/NR", "%", False, True, lambda record: record.unrotated.accuracy),
     _Measure("accuracy R/R", "%", True, True, lambda record: record.rotated.accuracy),
     _Measure("accuracy NR/R", "%", False, True, lambda record: record.rotated.accuracy),
-    _Measure("change of the logits after NR", "", False, True, lambda record: record.change),
-    _Measure("change of the logits after R", "", True, True, lambda record: record.change),
+    _Measure("change after NR", "", False, True, lambda record: record.change),
+    _Measure("change after R", "", True, True, lambda record: record.change),
     _Measure("parameters", "", False, False, lambda record: float(record.num_parameters)),
 )
 

@@ -14,18 +14,18 @@ from deepsphere.data import Digits, ImageSplit, evaluation_rotations, stereograp
 from deepsphere.equivariance import layer_rotation_errors
 from deepsphere.experiments.config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits import Records
-from deepsphere.experiments.digits_run import (
-    MODEL_FILE,
-    NETWORKS,
-    TITLES,
-    RunKey,
-    build_domain,
-    load_images,
-    sampling_of,
-)
+from deepsphere.experiments.digits_data import load_images
+from deepsphere.experiments.digits_record import NETWORKS, TITLES, RunKey
+from deepsphere.experiments.digits_run import MODEL_FILE, build_domain, sampling_of
 from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE, RUN_FOLDER
-from deepsphere.experiments.results import ResultRow, Results, format_number, summarize_claims
-from deepsphere.graph.coarsening import Pyramid
+from deepsphere.experiments.results import (
+    ResultRow,
+    Results,
+    format_number,
+    summarize_claims,
+    tabulate,
+)
+from deepsphere.graph import Pyramid
 from deepsphere.layers import ChebConv
 from deepsphere.plotting import (
     Card,
@@ -140,11 +140,11 @@ def _write_summary(report: Report, results: Results) -> None:
         "accuracy NR/NR",
         "accuracy R/R",
         "accuracy NR/R",
-        "change of the logits after NR",
+        "change after NR",
         "parameters",
     )
     report.cards([_card(measure, rows) for measure in measures])
-    report.paragraph(f"Of what was required or published, {summarize_claims(results.rows)}.")
+    report.paragraph(f"Claims: {summarize_claims(results.rows)}.")
 
 
 def _card(measure: str, rows: Mapping[str, ResultRow]) -> Card:
@@ -177,24 +177,10 @@ def _write_accuracies(page: _Page, results: Results) -> None:
         caption="Training / test without (NR) and with (R) random rotations. Mean over the seeds; "
         "lines show one standard deviation.",
     )
-    verdicts = {True: "ok", False: "short", None: ""}
-    cells = [
-        [
-            row.name,
-            format_number(row.measured, row.unit),
-            "" if row.spread is None else format_number(row.spread, row.unit),
-            "" if row.required is None else format_number(row.required, row.unit),
-            "" if row.published is None else format_number(row.published, row.unit),
-            verdicts[row.ok],
-            f"{row.seconds:.0f}",
-        ]
-        for row in results.rows
-    ]
     page.report.table(
-        ["measure", "measured", "spread", "required", "published", "claim", "seconds"],
-        cells,
-        caption="The change of the logits is the mean of |f(Rx) − f(x)| / |f(x)| over test images "
-        "x and rotations R. Seconds are those of the runs behind a row, all seeds together.",
+        *tabulate(results.rows),
+        caption="The change is the mean of |f(Rx) − f(x)| / |f(x)| of the logits f, over test "
+        "images x and rotations R. Seconds are those of the runs behind a row, all seeds together.",
     )
     for source in sorted({row.source for row in results.rows if row.source}):
         page.report.paragraph(f"Published: {source}.")
@@ -312,7 +298,7 @@ def _write_filters(page: _Page, output: Path, recipe: DigitsRecipe) -> None:
     page.report.section("Learned filters")
     page.report.paragraph(
         "A filter is a polynomial of the graph Laplacian: a function of the eigenvalue, and so of "
-        "the degree of spherical harmonics (left), or of the distance from a vertex (right)."
+        "the degree of spherical harmonics (above), or of the distance from a vertex (below)."
     )
     model = _trained(output, RunKey(recipe.seeds[0], "deepsphere", rotated=False))
     convolutions = [module for module in model.modules() if isinstance(module, ChebConv)]

@@ -1,30 +1,19 @@
 """One run of the digits experiment: one network, trained once and scored on two sets."""
 
-import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any
 
 import lightning
-import numpy as np
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
-from deepsphere.data import (
-    Digits,
-    ImageSplit,
-    load_digits,
-    load_mnist,
-    stratified_choice,
-    write_atomically,
-)
-from deepsphere.experiments.config import DataSection, DigitsRecipe
+from deepsphere.data import Digits
+from deepsphere.experiments.config import DigitsRecipe
+from deepsphere.experiments.digits_record import NetworkName, RunKey, RunRecord, Score
 from deepsphere.experiments.options import RunOptions
-from deepsphere.graph import build_graph
-from deepsphere.graph.coarsening import Pyramid
+from deepsphere.graph import Pyramid, build_graph
 from deepsphere.models import FCN, CNN2d, num_parameters
 from deepsphere.sampling import Equiangular, Sampling, sampling_from_spec
 from deepsphere.tasks import Classification
@@ -43,211 +32,9 @@ from deepsphere.training import (
 )
 from deepsphere.training.quiet import quiet_lightning
 
-NetworkName = Literal["deepsphere", "cnn2d"]
-NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
-TITLES: dict[NetworkName, str] = {"deepsphere": "DeepSphere", "cnn2d": "2D CNN"}
-
 MODEL_FILE = "model.ckpt"
+LAST_FILE = "last.ckpt"
 RECORD_FILE = "run.json"
-_LAST_FILE = "last.ckpt"
-
-_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-@dataclass(frozen=True)
-class RunKey:
-    """Which of the runs of an experiment.
-
-    Parameters
-    ----------
-    seed
-        Of the first weights, the order of the images and their rotations.
-    network
-        Who learns.
-    rotated
-        Whether the training images are rotated: R, otherwise NR.
-
-    Examples
-    --------
-    >>> key = RunKey(0, "cnn2d", rotated=False)
-    >>> key.title, key.folder
-    ('2D CNN NR, seed 0', 'seed0-cnn2d-nr')
-    """
-
-    seed: int
-    network: NetworkName
-    rotated: bool
-
-    @property
-    def protocol(self) -> str:
-        """The first half of the name of a protocol, R or NR."""
-        return "R" if self.rotated else "NR"
-
-    @property
-    def title(self) -> str:
-        """The run in words."""
-        return f"{TITLES[self.network]} {self.protocol}, seed {self.seed}"
-
-    @property
-    def folder(self) -> str:
-        """Name of the folder of the run."""
-        return f"seed{self.seed}-{self.network}-{self.protocol.lower()}"
-
-
-class Score(BaseModel):
-    """How a network did on one set of images.
-
-    Parameters
-    ----------
-    accuracy
-        Share of right answers, %.
-    confusion
-        Counts; rows are the true classes, columns the predicted ones.
-    """
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    accuracy: Annotated[float, Field(ge=0, le=100)]
-    confusion: list[list[int]]
-
-
-class RunRecord(BaseModel):
-    """What one run found out.
-
-    Parameters
-    ----------
-    fingerprint
-        Of the recipe and the data that it belongs to.
-    num_parameters
-        Numbers that the network learned.
-    seconds_training, seconds_scoring
-        Wall time.
-    history
-        Metrics by epoch.
-    unrotated, rotated
-        Scores on the images as they are (NR), and on the rotated ones (R).
-    change
-        Mean of |logits(Rx) - logits(x)| / |logits(x)| over images and rotations.
-    """
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    fingerprint: str
-    num_parameters: Annotated[int, Field(ge=1)]
-    seconds_training: _NotNegative
-    seconds_scoring: _NotNegative
-    history: list[dict[str, float | int]]
-    unrotated: Score
-    rotated: Score
-    change: _NotNegative
-
-    def write(self, path: Path) -> None:
-        """Write the record as JSON, complete or not at all.
-
-        Parameters
-        ----------
-        path
-            Where to; an older file is replaced.
-        """
-        with write_atomically(path, overwrite=True) as temporary:
-            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def read_record(path: Path, fingerprint: str) -> RunRecord | None:
-    """The record in a file, or None where there is no complete one of this recipe and data.
-
-    Parameters
-    ----------
-    path
-        Written by `RunRecord.write`.
-    fingerprint
-        That it has to have.
-
-    Returns
-    -------
-    RunRecord or None
-    """
-    try:
-        record = RunRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return record if record.fingerprint == fingerprint else None
-
-
-def load_images(section: DataSection, folder: Path | None) -> Digits:
-    """The images of a recipe.
-
-    Parameters
-    ----------
-    section
-        Which ones.
-    folder
-        Of the MNIST files; for that source only.
-
-    Returns
-    -------
-    Digits
-
-    Raises
-    ------
-    ValueError
-        If there is no folder where one is needed or one where none is, or there are fewer images
-        than asked for.
-    FileNotFoundError
-        If the folder does not hold the files.
-
-    Examples
-    --------
-    >>> len(load_images(DataSection(num_train=100, num_test=50), None).train)
-    100
-    """
-    numbers = {"num_train": section.num_train, "num_test": section.num_test}
-    if section.source == "mnist":
-        if folder is None:
-            raise ValueError(
-                "data must be a folder with the four MNIST files, got none; pass --data DIR"
-            )
-        return load_mnist(folder, seed=section.split_seed, **numbers)
-    if folder is not None:
-        raise ValueError(
-            f"data must be left out for the digits of scikit-learn, got {folder}; "
-            "take the recipe mnist to use it"
-        )
-    whole = load_digits(seed=section.split_seed)
-    parts = [
-        _part(split, num, name=name, seed=section.split_seed)
-        for split, (name, num) in zip((whole.train, whole.test), numbers.items(), strict=True)
-    ]
-    return Digits(*parts, whole.name)
-
-
-def _part(split: ImageSplit, num: int, *, name: str, seed: int) -> ImageSplit:
-    """So many images of a split, in the proportions of their classes."""
-    if num > len(split):
-        raise ValueError(
-            f"data.{name} must be at most {len(split)}, the images that there are, got {num}"
-        )
-    return split.take(stratified_choice(split.labels, num, seed=seed))
-
-
-def digest_of_images(digits: Digits) -> str:
-    """A short hash of all images and labels.
-
-    Parameters
-    ----------
-    digits
-        The data.
-
-    Returns
-    -------
-    str
-        Sixteen hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    for split in (digits.train, digits.test):
-        for array in (split.images, split.labels):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def build_domain(recipe: DigitsRecipe, network: NetworkName) -> Pyramid | Equiangular:
@@ -486,14 +273,16 @@ def run_network(
         domain=domain,
         folder=folder,
         options=options,
-        resume=_resumable(folder / _LAST_FILE),
+        resume=_resumable(folder / LAST_FILE),
         callbacks=callbacks,
     )
-    is_test = recipe.data.scored_on == "test" or images.validation is None
+    scored = digits.test
+    if recipe.data.scored_on == "validation" and images.validation is not None:
+        scored = images.validation
     start = time.perf_counter()
     unrotated, rotated = evaluate_classifier(
         result.module.model,
-        digits.test if is_test else images.validation,
+        scored,
         images.sampling,
         cap_deg=recipe.data.cap_deg,
         fit=recipe.data.fit,

@@ -14,7 +14,7 @@ from deepsphere.experiments.config import RECIPE_TYPES, DigitsRecipe
 if sys.version_info >= (3, 11):
     import tomllib
 else:  # the parser of the standard library, before it was there
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
 

@@ -5,9 +5,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -38,6 +39,8 @@ class ResultRow(BaseModel):
         Time that the measurement took, all seeds together.
     required
         The number that this project has set itself.
+    better
+        Which side of the claim is the right one; None where nothing is claimed.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -52,6 +55,7 @@ class ResultRow(BaseModel):
     ok: bool | None = None
     seconds: Annotated[Finite, Field(ge=0)]
     required: Finite | None = None
+    better: Literal["higher", "lower"] | None = None
 
 
 class Results(BaseModel):
@@ -141,6 +145,7 @@ def make_row(
             "source": claim.source,
             "tolerance": claim.tolerance,
             "required": claim.required,
+            "better": claim.better,
             "ok": claim.is_met(measured),
         }
     return ResultRow(
@@ -200,6 +205,53 @@ def read_results(path: Path) -> Results:
         ) from None
 
 
+def tabulate(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
+    """The rows in words, in columns of which none is empty.
+
+    Parameters
+    ----------
+    rows
+        Rows of results.
+
+    Returns
+    -------
+    headings : list of str
+        Name of each column.
+    cells : list of list of str
+        A list for each row.
+
+    Examples
+    --------
+    >>> tabulate([make_row("accuracy", [97.0, 98.0], unit="%", seconds=3.0)])
+    (['measure', 'measured', 'spread', 'seconds'], [['accuracy', '97.5 %', '0.7 %', '3']])
+    """
+    verdicts = {True: "ok", False: "short", None: ""}
+    columns = {
+        "measure": [row.name for row in rows],
+        "measured": [format_number(row.measured, row.unit) for row in rows],
+        "spread": [_or_empty(row.spread, row.unit) for row in rows],
+        "required": [_with_direction(row) for row in rows],
+        "published": [_or_empty(row.published, row.unit) for row in rows],
+        "claim": [verdicts[row.ok] for row in rows],
+        "seconds": [f"{row.seconds:.0f}" for row in rows],
+    }
+    kept = {heading: cells for heading, cells in columns.items() if any(cells)}
+    return list(kept), [list(cells) for cells in zip(*kept.values(), strict=True)]
+
+
+def _or_empty(value: float | None, unit: str) -> str:
+    """A number that may be missing."""
+    return "" if value is None else format_number(value, unit)
+
+
+def _with_direction(row: ResultRow) -> str:
+    """The required number, as a bound."""
+    if row.required is None:
+        return ""
+    sign = "≤" if row.better == "lower" else "≥"
+    return f"{sign} {format_number(row.required, row.unit)}"
+
+
 def print_results(results: Results, console: Console) -> None:
     """Show the rows as a table, the claims marked ``ok`` or ``short``.
 
@@ -210,28 +262,19 @@ def print_results(results: Results, console: Console) -> None:
     console
         Where to show it.
     """
-    # a colour per verdict, and a word for those who see none
-    verdicts = {True: "[green]ok[/green]", False: "[bold red]short[/bold red]", None: ""}
-    table = Table(title=str(results.recipe.get("title", "")), title_justify="left")
-    table.add_column("measure")
-    for heading in ("measured", "spread", "required", "published"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    table.add_column("seconds", justify="right")
-    for row in results.rows:
-        table.add_row(
-            row.name,
-            format_number(row.measured, row.unit),
-            "" if row.spread is None else f"± {format_number(row.spread, '')}",
-            "" if row.required is None else format_number(row.required, row.unit),
-            "" if row.published is None else format_number(row.published, row.unit),
-            verdicts[row.ok],
-            f"{row.seconds:.0f}",
-        )
+    # a colour per verdict beside its word, for those who see no colours
+    colors = {"ok": "[green]ok[/green]", "short": "[bold red]short[/bold red]"}
+    headings, rows = tabulate(results.rows)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        is_word = heading in ("measure", "claim")
+        table.add_column(heading, justify="left" if is_word else "right", no_wrap=is_word)
+    for row in rows:
+        table.add_row(*(colors.get(cell, cell) for cell in row))
+    console.print(str(results.recipe.get("title", "")), style="bold", markup=False)
     console.print(table)
-    sources = {row.source for row in results.rows if row.source}
-    for source in sorted(sources):
-        console.print(f"published: {source}")
+    for source in sorted({row.source for row in results.rows if row.source}):
+        console.print(f"published: {source}", markup=False)
 
 
 def format_number(value: float, unit: str) -> str:
@@ -250,12 +293,12 @@ def format_number(value: float, unit: str) -> str:
 
     Examples
     --------
-    >>> format_number(97.468, "%"), format_number(22122, ""), format_number(0.0612, "")
+    >>> format_number(97.468, "%"), format_number(22122.0, ""), format_number(0.0612, "")
     ('97.5 %', '22,122', '0.061')
     """
     if value == int(value) and abs(value) >= 100:
         text = f"{int(value):,}"
-    elif abs(value) >= 1:
+    elif abs(value) >= 1 or unit == "%":
         text = f"{value:.1f}"
     else:
         text = f"{value:.3f}"

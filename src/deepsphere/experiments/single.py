@@ -8,12 +8,13 @@ from pydantic import ValidationError
 
 from deepsphere.data import ImageSplit, load_mnist
 from deepsphere.experiments.config import RECIPE_TYPES, DataSection, DigitsRecipe
+from deepsphere.experiments.digits_data import load_images
+from deepsphere.experiments.digits_record import RunKey
 from deepsphere.experiments.digits_run import (
+    LAST_FILE,
     MODEL_FILE,
-    RunKey,
     build_domain,
     check_machine,
-    load_images,
     sampling_of,
     train_network,
 )
@@ -29,8 +30,6 @@ from deepsphere.training import (
     load,
     read_metadata,
 )
-
-_LAST_FILE = "last.ckpt"
 
 
 @dataclass(frozen=True)
@@ -122,10 +121,10 @@ def train_one(
     """
     if resume and overwrite:
         raise ValueError("resume and overwrite must not both be given, got both; choose one")
-    last = output / _LAST_FILE
+    last = output / LAST_FILE
     if resume and not last.is_file():
         raise FileNotFoundError(
-            f"resume must find {_LAST_FILE} in the output folder, got {output} without it; "
+            f"resume must find {LAST_FILE} in the output folder, got {output} without it; "
             "name the folder of the interrupted training"
         )
     if output.exists() and not output.is_dir():
@@ -223,11 +222,12 @@ def evaluate_one(
         rotations_per_image=section.test_rotations,
     )
     seconds = time.perf_counter() - start
-    trained = {True: "R/", False: "NR/"}.get((metadata.training or {}).get("rotated"), "")
+    is_rotated = (metadata.training or {}).get("rotated")
+    trained = "" if is_rotated is None else "R/" if is_rotated else "NR/"
     rows = [
         make_row(f"accuracy {trained}NR", [100 * unrotated.accuracy], unit="%", seconds=seconds),
         make_row(f"accuracy {trained}R", [100 * rotated.accuracy], unit="%", seconds=seconds),
-        make_row("change of the logits", [rotated.change or 0.0], seconds=seconds),
+        make_row("change under R", [rotated.change or 0.0], seconds=seconds),
         make_row("parameters", [float(num_parameters(model))], seconds=0.0),
     ]
     results = Results(

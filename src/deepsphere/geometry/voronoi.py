@@ -102,9 +102,14 @@ def voronoi_areas(
     if triangles is None:
         if _coplanar(points):
             return _lune_areas(points)
-        owner, triangles = _close_owners(points)
-        areas = voronoi_areas(points, triangles)
-        return (areas / np.maximum(np.bincount(owner, minlength=len(points)), 1))[owner]
+        group, members = _merge_close(points)
+        if len(members) < len(points):
+            return (voronoi_areas(points[members]) / np.bincount(group))[group]
+        triangles, missing = _hull(points)
+        if len(missing):
+            owner = _owners(points, missing)
+            shares = np.maximum(np.bincount(owner, minlength=len(points)), 1)
+            return (voronoi_areas(points, triangles) / shares)[owner]
     start, end = triangles.ravel(), np.roll(triangles, -1, axis=1).ravel()
     along, against = start * len(points) + end, end * len(points) + start
     edge, opposite = np.argsort(along), np.argsort(against)
@@ -160,21 +165,21 @@ def _hull(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return triangles, np.setdiff1d(np.arange(len(points)), triangles)
 
 
-def _close_owners(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each point the one that owns its cell, itself unless they are too close; triangles.
-
-    The triangulation has the owners as its corners.
-    """
+def _merge_close(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Group of each point among those closer than MERGE_DISTANCE, and one member of each group."""
     close = KDTree(points).query_pairs(MERGE_DISTANCE, output_type="ndarray")
     graph = coo_array((np.ones(len(close)), (close[:, 0], close[:, 1])), (len(points),) * 2)
     _, group = connected_components(graph, directed=False)
     _, members = np.unique(group, return_index=True)
-    triangles, missing = _hull(points[members])
-    if len(missing):
-        kept = np.setdiff1d(np.arange(len(members)), missing)
-        _, nearest = KDTree(points[members[kept]]).query(points[members[missing]])
-        members[missing] = members[kept[nearest]]
-    return members[group], members[triangles]
+    return group, members
+
+
+def _owners(points: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Point that owns the cell of each: itself, for one that the hull is missing the nearest."""
+    owner = np.arange(len(points))
+    kept = np.setdiff1d(owner, missing)
+    owner[missing] = kept[KDTree(points[kept]).query(points[missing])[1]]
+    return owner
 
 
 def _nearest_other(points: np.ndarray, index: int) -> int:

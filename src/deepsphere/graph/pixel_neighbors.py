@@ -157,14 +157,18 @@ def mean_squared_pixel_distance(nside: int) -> float:
     >>> round(mean_squared_pixel_distance(32) / 2, 7)
     0.000814
     """
+    ring_of_cell, _ = _numberings(nside)
     total, count = 0.0, 0
-    # in parts, so that memory stays small for millions of pixels
-    for start in range(0, 12 * nside**2, _CHUNK):
-        pixels = np.arange(start, min(start + _CHUNK, 12 * nside**2))
-        neighbors = pixel_neighbors(nside, pixels, ordering="ring")
-        exists = neighbors >= 0
-        pairs = np.repeat(pixels, exists.sum(axis=1)), neighbors[exists]
-        here, there = (np.stack(healpix.pix2vec(nside, pair)) for pair in pairs)
-        total += float(((here - there) ** 2).sum())
-        count += len(pairs[0])
+    # turns and the mirror at the equator map the eight faces of the caps on each other, and the
+    # four on the equator
+    for face, copies in ((0, 8), (4, 4)):
+        # in parts, so that memory stays small for millions of pixels
+        for start in range(face * nside**2, (face + 1) * nside**2, _CHUNK):
+            pixels = ring_of_cell[start : min(start + _CHUNK, (face + 1) * nside**2)]
+            neighbors = pixel_neighbors(nside, pixels, ordering="ring")
+            exists = neighbors >= 0
+            pairs = np.repeat(pixels, exists.sum(axis=1)), neighbors[exists]
+            here, there = (np.stack(healpix.pix2vec(nside, pair)) for pair in pairs)
+            total += copies * float(((here - there) ** 2).sum())
+            count += copies * len(pairs[0])
     return total / count

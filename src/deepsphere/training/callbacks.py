@@ -20,19 +20,29 @@ class History(lightning.Callback):
     Attributes
     ----------
     rows : list of dict
-        For each epoch: `epoch` from 0, `learning_rate` at its end, `seconds`, `train_loss`, and
-        where there is a validation set `val_loss` and the metrics of the task with prefix `val_`.
+        For each epoch: `epoch` from 0, `learning_rate` of its last step, `seconds`, `train_loss`,
+        and, where there is a validation set, `val_loss` and the metrics of the task as `val_...`.
     """
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self._start = 0.0
+        self._learning_rate = 0.0
 
     def on_train_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Look at the clock."""
         self._start = time.perf_counter()
+
+    def on_before_optimizer_step(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        """Note the learning rate that is used: when the epoch ends, it is that of the next step."""
+        self._learning_rate = float(optimizer.param_groups[0]["lr"])
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -46,7 +56,7 @@ class History(lightning.Callback):
             )
         row: Row = {
             "epoch": trainer.current_epoch,
-            "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "learning_rate": self._learning_rate,
             "seconds": time.perf_counter() - self._start,
         }
         row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}

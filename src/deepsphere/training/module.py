@@ -82,7 +82,7 @@ class SphereModule(lightning.LightningModule):
         if batch_index == 0:  # not every time: the check waits for the device
             self.task.check_targets(outputs, targets)
         loss = self.task.loss(outputs, targets)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(signals))
+        self._log_loss("train_loss", loss, len(signals))
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
@@ -99,9 +99,12 @@ class SphereModule(lightning.LightningModule):
         outputs = self.model(signals)
         self.task.check_targets(outputs, targets)
         self.task.update_metrics(metrics, outputs, targets)
-        loss = self.task.loss(outputs, targets)
-        self.log(f"{prefix}_loss", loss, on_epoch=True, batch_size=len(signals))
+        self._log_loss(f"{prefix}_loss", self.task.loss(outputs, targets), len(signals))
         self.log_dict(metrics, on_epoch=True, batch_size=len(signals))
+
+    def _log_loss(self, name: str, loss: Float[Tensor, ""], batch_size: int) -> None:
+        """Log a loss as its mean over the epoch and over all processes."""
+        self.log(name, loss, on_step=False, on_epoch=True, batch_size=batch_size, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Optimizer and schedule over all steps of the trainer."""
