@@ -1,5 +1,6 @@
 """Graphs of samplings: what is in them, their subsets, and their specifications."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -214,3 +215,10 @@ def test_subset_of_a_huge_sampling_matches_the_neighbors_of_its_pixels():
     common = graph.adjacency.multiply(pixels.adjacency).nnz
     assert common > 0.9 * pixels.adjacency.nnz
     assert graph.adjacency.max() <= 1
+
+
+def test_copy_of_a_layer_shares_the_graph():
+    graph = build_graph(Healpix(nside=2), num_neighbors=8)
+    assert copy.deepcopy({"graph": graph})["graph"] is graph
+    pyramid = graph.pyramid(num_levels=2)
+    assert copy.deepcopy([pyramid])[0] is pyramid

@@ -39,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     deepsphere ...
     0
     """
+    if arguments is None:
+        # two threads that spin while they wait for each other on a busy machine are forty times
+        # slower than two that sleep; read when OpenMP is loaded, hence before torch is imported
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or bool(os.environ.get("DEEPSPHERE_DEBUG"))
     words = [word for word in words if word != "--debug"]

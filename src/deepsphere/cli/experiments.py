@@ -120,13 +120,14 @@ def evaluate(
     from deepsphere.experiments.results import print_results
     from deepsphere.experiments.single import evaluate_one
 
-    results = evaluate_one(
-        checkpoint,
-        command=_command("evaluate", checkpoint, data=data, output=output),
-        data=data,
-        output=output,
-        overwrite=overwrite,
-    )
+    with Console(stderr=True).status("scoring"):
+        results = evaluate_one(
+            checkpoint,
+            command=_command("evaluate", checkpoint, data=data, output=output),
+            data=data,
+            output=output,
+            overwrite=overwrite,
+        )
     print_results(results, Console())
     if output is not None:
         _say(f"results: {output / 'results.json'}")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ from deepsphere.plotting import (
 from deepsphere.plotting.report import Picture
 from deepsphere.sampling import Healpix, Sampling
 from deepsphere.training import load
+from deepsphere.training.progress import track
 
 _PROTOCOLS = {"NR/NR": (False, False), "R/R": (True, True), "NR/R": (False, True)}
 _RESOLUTION = 160  # dots per inch
@@ -91,6 +93,7 @@ def write_report(
     results: Results,
     *,
     data: Path | None,
+    progress: bool = False,
 ) -> Path:
     """Write ``report.html`` and its figures into the folder of a finished experiment.
 
@@ -106,6 +109,8 @@ def write_report(
         The measured rows.
     data
         Folder of the MNIST files, where the recipe needs one.
+    progress
+        Show a bar when it takes longer than two seconds.
 
     Returns
     -------
@@ -115,15 +120,20 @@ def write_report(
     digits = load_images(recipe.data, data)
     report = Report("Spherical digits", subtitle=recipe.title)
     page = _Page(report, output / FIGURE_FOLDER)
-    _write_summary(report, results)
-    _write_accuracies(page, results)
-    _write_digits(page, recipe, digits)
-    _write_training(page, recipe, records)
-    _write_confusions(page, records, digits.classes)
-    _write_graph(page, recipe)
-    _write_filters(page, output, recipe)
-    _write_rotation_errors(page, output, recipe, digits)
-    _write_reproduction(report, results)
+    sections = [
+        partial(_write_summary, report, results),
+        partial(_write_accuracies, page, results),
+        partial(_write_digits, page, recipe, digits),
+        partial(_write_training, page, recipe, records),
+        partial(_write_confusions, page, records, digits.classes),
+        partial(_write_graph, page, recipe),
+        partial(_write_filters, page, output, recipe),
+        partial(_write_rotation_errors, page, output, recipe, digits),
+        partial(_write_reproduction, report, results),
+    ]
+    shown = track(sections, "writing the report", total=len(sections)) if progress else sections
+    for write_section in shown:
+        write_section()
     return report.write(output / REPORT_FILE, overwrite=True)
 
 

@@ -90,7 +90,7 @@ def reproduce(
         machine=describe_machine(),
         versions=describe_versions(),
     )
-    write_report(output, recipe, records, results, data=data)
+    write_report(output, recipe, records, results, data=data, progress=options.progress)
     # the last file of all: who sees it may trust that the rest is there
     write_results(output / RESULTS_FILE, results)
     return Outcome(results, output / RESULTS_FILE, output / REPORT_FILE)

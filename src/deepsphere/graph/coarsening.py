@@ -44,6 +44,10 @@ class Pyramid:
     memberships: tuple[csr_matrix, ...]
     steps: tuple[int, ...]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Pyramid":
+        """Itself: a value that never changes need not be copied with the models that hold it."""
+        return self
+
     @property
     def num_levels(self) -> int:
         """Number of graphs."""

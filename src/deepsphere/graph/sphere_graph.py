@@ -123,6 +123,10 @@ class SphereGraph:
         """
         return {"sampling": self.sampling.spec, **asdict(self.options)}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SphereGraph":
+        """Itself: a value that never changes need not be copied with the layers that hold it."""
+        return self
+
     def pyramid(self, num_levels: int, **options: Any) -> "Pyramid":
         """Pyramid of graphs with this one as the finest; see `build_pyramid` for the options."""
         # coarsening builds graphs, so it imports this module
