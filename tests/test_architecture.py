@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -84,14 +85,57 @@ def test_no_module_is_larger_than_five_hundred_lines():
     assert not large, large
 
 
-def test_import_needs_no_extra_and_does_not_touch_threads_or_seed():
-    code = (
-        "import sys, torch; threads = torch.get_num_threads(); seed = torch.initial_seed();"
-        "import deepsphere; assert torch.get_num_threads() == threads;"
-        "assert torch.initial_seed() == seed; print(' '.join(sys.modules))"
-    )
+def loaded_by(code: str) -> set[str]:
+    """The top-level packages that are loaded in a process of its own after some code."""
     answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    loaded = {name.split(".")[0] for name in answer.stdout.split()}
-    assert not loaded & OPTIONAL
+    return {name.split(".")[0] for name in answer.stdout.split()}
+
+
+def test_import_needs_no_extra_and_does_not_touch_threads_or_seed():
+    """All that the package names, the rooms included, but the pictures."""
+    code = (
+        "import torch; threads = torch.get_num_threads(); seed = torch.initial_seed()\n"
+        "from deepsphere import *\n"
+        "assert torch.get_num_threads() == threads; assert torch.initial_seed() == seed"
+    )
+    assert not loaded_by(code) & OPTIONAL
+
+
+def test_import_of_the_package_alone_loads_neither_torch_nor_numpy():
+    loaded = loaded_by("import deepsphere; dir(deepsphere)")
+    assert "deepsphere" in loaded
+    assert not loaded & (OPTIONAL | {"torch", "numpy", "scipy"})
+
+
+@pytest.mark.parametrize("name", [*deepsphere.__all__, "plotting"])
+def test_public_name_resolves_to_what_its_module_holds(name):
+    value = getattr(deepsphere, name)
+    assert name in dir(deepsphere)
+    if isinstance(value, ModuleType):
+        assert value is sys.modules[f"deepsphere.{name}"]
+    elif name != "__version__":
+        assert value.__name__ == name
+        assert value.__module__.startswith("deepsphere.")
+
+
+def test_public_names_are_the_same_for_python_and_for_type_checkers():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: f"{node.module}.{alias.name}" if node.module == "deepsphere" else node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == deepsphere._MODULES
+    assert {*deepsphere.__all__} == {*seen, "__version__"} - {"plotting"}
+
+
+def test_unknown_public_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'deepsphere' has no attribute 'Healpx'"):
+        _ = deepsphere.Healpx

@@ -1,6 +1,7 @@
 """The command: what it answers, and that a mistake of the user is one line and status 2."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -378,17 +379,38 @@ def test_missing_extra_is_one_line():
 
 
 def test_help_does_not_wait_for_torch():
-    """The command itself imports neither torch nor Lightning before a command is chosen."""
+    """Nothing that takes seconds is imported before a command is chosen."""
     program = (
         "import sys\n"
-        "import deepsphere\n"
-        "before = set(sys.modules)\n"
         "from deepsphere.cli import main\n"
         "main(['--help'])\n"
-        "late = set(sys.modules) - before\n"
-        "sys.exit(int(bool({'torch', 'lightning', 'matplotlib'} & late)))"
+        "sys.exit(int(bool({'torch', 'numpy', 'lightning', 'matplotlib'} & set(sys.modules))))"
     )
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(before, after):
+    """Set in the process of the command alone, and before torch reads it."""
+    program = (
+        "import os, sys\n"
+        "from deepsphere.cli import main\n"
+        "sys.argv = ['deepsphere', '--version']\n"
+        "main()\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    if before is not None:
+        environment["OMP_WAIT_POLICY"] = before
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert result.stdout.splitlines()[-1] == after

@@ -1,50 +1,92 @@
 """Deep learning on the sphere by graph convolution, on any sampling.
 
+Names are imported when they are first used, so that importing the package costs nothing.
+
 >>> import deepsphere as ds
 >>> sampling = ds.Healpix(nside=4)
 >>> graph = ds.build_graph(sampling, num_neighbors=8)
 >>> conv = ds.layers.ChebConv(graph, in_channels=1, out_channels=2, kernel_size=3)
 """
 
-import importlib
-from types import ModuleType
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from deepsphere import (
-    equivariance,
-    geometry,
-    graph,
-    harmonics,
-    layers,
-    models,
-    ops,
-    sampling,
-)
-from deepsphere.graph import (
-    Pyramid,
-    SphereGraph,
-    build_graph,
-    build_pyramid,
-    transfer_matrix,
-)
-from deepsphere.sampling import (
-    CubedSphere,
-    Equiangular,
-    Fibonacci,
-    GaussLegendre,
-    Healpix,
-    Icosahedral,
-    RandomUniform,
-    Sampling,
-    Scattered,
-    Subset,
-    sampling_from_spec,
-)
-from deepsphere.training.checkpoint import load
 from deepsphere.version import __version__
 
-# Rooms whose libraries are extras, or slow to load: opened when they are first named.
-_LAZY = ("data", "experiments", "plotting", "tasks", "training")
+# editors and type checkers read these; a test holds them, the table and the list together
+if TYPE_CHECKING:
+    from deepsphere import (
+        data,
+        equivariance,
+        experiments,
+        geometry,
+        graph,
+        harmonics,
+        layers,
+        models,
+        ops,
+        sampling,
+        tasks,
+        training,
+    )
+    from deepsphere import plotting as plotting
+    from deepsphere.graph import (
+        Pyramid,
+        SphereGraph,
+        build_graph,
+        build_pyramid,
+        transfer_matrix,
+    )
+    from deepsphere.sampling import (
+        CubedSphere,
+        Equiangular,
+        Fibonacci,
+        GaussLegendre,
+        Healpix,
+        Icosahedral,
+        RandomUniform,
+        Sampling,
+        Scattered,
+        Subset,
+        sampling_from_spec,
+    )
+    from deepsphere.training.checkpoint import load
 
+_MODULES = {
+    "CubedSphere": "deepsphere.sampling",
+    "Equiangular": "deepsphere.sampling",
+    "Fibonacci": "deepsphere.sampling",
+    "GaussLegendre": "deepsphere.sampling",
+    "Healpix": "deepsphere.sampling",
+    "Icosahedral": "deepsphere.sampling",
+    "Pyramid": "deepsphere.graph",
+    "RandomUniform": "deepsphere.sampling",
+    "Sampling": "deepsphere.sampling",
+    "Scattered": "deepsphere.sampling",
+    "SphereGraph": "deepsphere.graph",
+    "Subset": "deepsphere.sampling",
+    "build_graph": "deepsphere.graph",
+    "build_pyramid": "deepsphere.graph",
+    "data": "deepsphere.data",
+    "equivariance": "deepsphere.equivariance",
+    "experiments": "deepsphere.experiments",
+    "geometry": "deepsphere.geometry",
+    "graph": "deepsphere.graph",
+    "harmonics": "deepsphere.harmonics",
+    "layers": "deepsphere.layers",
+    "load": "deepsphere.training.checkpoint",
+    "models": "deepsphere.models",
+    "ops": "deepsphere.ops",
+    "plotting": "deepsphere.plotting",
+    "sampling": "deepsphere.sampling",
+    "sampling_from_spec": "deepsphere.sampling",
+    "tasks": "deepsphere.tasks",
+    "training": "deepsphere.training",
+    "transfer_matrix": "deepsphere.graph",
+}
+"""The module in which each public name lives; a module lives in itself."""
+
+# without plotting, which needs an extra: `from deepsphere import *` works in every installation
 __all__ = [
     "CubedSphere",
     "Equiangular",
@@ -61,7 +103,9 @@ __all__ = [
     "__version__",
     "build_graph",
     "build_pyramid",
+    "data",
     "equivariance",
+    "experiments",
     "geometry",
     "graph",
     "harmonics",
@@ -71,16 +115,19 @@ __all__ = [
     "ops",
     "sampling",
     "sampling_from_spec",
+    "tasks",
+    "training",
     "transfer_matrix",
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    """A room of the package that is loaded on first use."""
-    if name in _LAZY:
-        return importlib.import_module(f"deepsphere.{name}")
-    raise AttributeError(f"module 'deepsphere' has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    """A public name, when it is first asked for."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_MODULES[name])
+    return module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_LAZY])
+    return sorted({*__all__, *_MODULES})

@@ -83,6 +83,14 @@ def test_file_of_another_kind_is_rejected(tmp_path: Path, suffix: str) -> None:
         read_signals(path)
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_unsafe_loading_is_not_advised(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text("not what the name says")
+    with pytest.raises(ValueError, match="got another format or Python objects, which are not l"):
+        read_signals(path)
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".fits"])
 def test_truncated_file_is_rejected(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import lightning
 import numpy as np
 import pytest
+import torch
 
 from deepsphere.data import Digits, ImageSplit
 from deepsphere.experiments import digits as digits_module
@@ -19,18 +21,20 @@ from deepsphere.experiments.digits import (
 )
 from deepsphere.experiments.digits_data import digest_of_images, load_images
 from deepsphere.experiments.digits_record import RunKey, RunRecord, Score, read_record
+from deepsphere.experiments.digits_report import _errors_by_step
 from deepsphere.experiments.digits_run import (
     build_domain,
     build_network,
     check_machine,
     run_network,
     sampling_of,
+    train_network,
 )
-from deepsphere.experiments.options import RunOptions
+from deepsphere.experiments.options import RunOptions, cpu_threads
 from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.results import read_results
 from deepsphere.experiments.run import reproduce
-from deepsphere.training import load, read_metadata
+from deepsphere.training import load, read_metadata, save
 
 CPU = RunOptions(accelerator="cpu")
 
@@ -237,3 +241,60 @@ def test_reproduce_writes_results_figures_and_report(mini: Path, tmp_path: Path,
     changed = read_recipe(mini, overrides={"training.epochs": 2})
     with pytest.raises(FileExistsError, match="output must hold the same recipe and data"):
         reproduce(changed, output, command="deepsphere", options=CPU)
+
+
+def test_report_names_each_layer_of_a_network_once(tmp_path: Path):
+    changes = {"graph.sampling": "healpix:4", "graph.num_neighbors": 8, "model.channels": [2, 3, 4]}
+    recipe = read_recipe("digits", overrides=changes)
+    digits = load_images(DataSection(num_train=60, num_test=20), None)
+    names = {}
+    for network in ("deepsphere", "cnn2d"):
+        key = RunKey(0, network, rotated=False)
+        model = build_network(recipe, build_domain(recipe, network), num_classes=10)
+        (tmp_path / "runs" / key.folder).mkdir(parents=True)
+        save(tmp_path / "runs" / key.folder / "model.ckpt", model)
+        names[network] = [name for name, _ in _errors_by_step(tmp_path, recipe, digits, key)]
+    assert names["deepsphere"] == [
+        *("conv 1", "norm 1", "relu 1", "pool 1"),
+        *("conv 2", "norm 2", "relu 2", "pool 2"),
+        *("conv 3", "norm 3", "upsample 1", "relu 3"),
+        *("mean", "max", "logits"),
+    ]
+    assert names["cnn2d"] == ["logits"]
+
+
+@pytest.mark.parametrize("num_threads", [None, 2])
+def test_threads_of_the_recipe_are_used_and_put_back(mini: Path, tmp_path: Path, num_threads):
+    before = torch.get_num_threads()
+    seen = []
+
+    class Watch(lightning.Callback):
+        def on_train_start(self, trainer: object, pl_module: object) -> None:
+            seen.append(torch.get_num_threads())
+
+    changes = {} if num_threads is None else {"training.num_threads": num_threads}
+    recipe = read_recipe(mini, overrides=changes)
+    train_network(
+        recipe,
+        RunKey(0, "deepsphere", rotated=False),
+        load_images(recipe.data, None),
+        domain=build_domain(recipe, "deepsphere"),
+        folder=tmp_path,
+        options=CPU,
+        callbacks=[Watch()],
+    )
+    assert seen == [num_threads or before]
+    assert torch.get_num_threads() == before
+
+
+def test_threads_are_put_back_after_a_failure():
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), cpu_threads(before + 1):
+        raise KeyError
+    assert torch.get_num_threads() == before
+
+
+def test_no_threads_are_rejected():
+    rule = "num_threads must be at least 1, got 0; use None for any"
+    with pytest.raises(ValueError, match=rule), cpu_threads(0):
+        pass

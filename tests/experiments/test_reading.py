@@ -78,6 +78,7 @@ def test_unknown_recipe_names_the_nearest():
         ("[training]\nepochs = 4.0", "training.epochs must be an integer, got 4.0"),
         ("[training]\nepochs = true", "training.epochs must be an integer, got true"),
         ("[training]\nepochs = 0", "training.epochs must be at least 1, got 0"),
+        ("[training]\nnum_threads = 0", "training.num_threads must be at least 1, got 0"),
         ("[training]\nlearning_rate = nan", "learning_rate must be a finite number, got nan"),
         ("[training]\nlearning_rate = 0.0", "learning_rate must be greater than 0, got 0.0"),
         ("[data]\ncap_deg = 180", "data.cap_deg must be smaller than 180, got 180"),

@@ -87,6 +87,7 @@ def test_mass_is_unit_where_areas_are_equal():
             r"weights='gaussian' only, got 0.1 with weights='perraudin'",
         ),
         (HEALPIX, {"kernel_width": 0.0}, r"kernel_width must be positive and finite, got 0.0"),
+        (HEALPIX, {"kernel_width": "wide"}, r"must be positive and finite, got 'wide'; leave"),
         (HEALPIX, {"kernel_width": float("nan")}, r"must be positive and finite, got nan"),
         (HEALPIX, {"mass": "unit"}, r"mass must be given with weights='cotangent' and .* only"),
         (
@@ -98,9 +99,20 @@ def test_mass_is_unit_where_areas_are_equal():
         (HEALPIX, {"neighborhood": "grid"}, r"must be used with an Equiangular or a full Gauss"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_options_that_do_not_go_together_are_rejected(sampling, options, message):
     with pytest.raises(ValueError, match=message):
         build_graph(sampling, **options)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("sampling", "received"),
+    [(HEALPIX.points, "a value of ndarray"), ("healpix:8", "a value of str"), (Healpix, "the cla")],
+)
+def test_something_else_than_a_sampling_is_rejected(sampling, received):
+    with pytest.raises(TypeError, match=rf"such as Healpix\(nside=32\), got {received}"):
+        build_graph(sampling)
 
 
 @pytest.mark.parametrize(

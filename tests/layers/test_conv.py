@@ -127,10 +127,24 @@ def test_wrong_shape_is_named(shape):
         conv(torch.zeros(shape))
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("signal", "received"),
+    [(np.zeros((48, 2)), "ndarray"), (torch.zeros(48, 2, dtype=torch.cfloat), "torch.complex64")],
+)
+def test_signal_that_is_no_real_tensor_is_rejected(signal, received):
+    conv = ChebConv(GRAPHS["symmetric"], in_channels=2, out_channels=1, kernel_size=1)
+    with pytest.raises(TypeError, match=f"torch tensor of real numbers, got {received}; torch"):
+        conv(signal)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("value", [0, 2.5, "3", True])
 @pytest.mark.parametrize("size", ["in_channels", "out_channels", "kernel_size"])
-def test_sizes_below_one_are_rejected(size):
-    sizes = {"in_channels": 1, "out_channels": 1, "kernel_size": 1, size: 0}
-    with pytest.raises(ValueError, match=f"{size} must be at least 1, got 0"):
+def test_sizes_that_are_no_counts_are_rejected(size, value):
+    sizes = {"in_channels": 1, "out_channels": 1, "kernel_size": 1, size: value}
+    message = rf"{size} must be an integer of at least 1, got {value!r}"
+    with pytest.raises(ValueError, match=message):
         ChebConv(GRAPHS["symmetric"], **sizes)
 
 

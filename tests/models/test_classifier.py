@@ -161,3 +161,10 @@ def test_several_statistics_after_a_convolution_head_are_rejected(pyramids):
 def test_unknown_head_is_rejected(pyramids):
     with pytest.raises(ValueError, match="head must be one of dense, convolution, got 'linear'"):
         FCN(pyramids[2], **SIZES, head="linear")
+
+
+def test_signals_that_are_no_tensor_are_rejected(unchecked):
+    model = FCN(PYRAMID, in_channels=1, out_channels=2, channels=(4, 8), kernel_size=2)
+    message = "must be a torch tensor, got ndarray; use torch.from_numpy, or deepsphere.training"
+    with pytest.raises(TypeError, match=message):
+        model(np.zeros((1, PYRAMID.graphs[0].num_vertices, 1)))

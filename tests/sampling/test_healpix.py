@@ -120,6 +120,7 @@ def test_invalid_arguments_are_rejected(arguments, message):
         ({"nside": 4.0}, "nside must be an integer, got 4.0"),
         ({"nside": True}, "nside must be an integer, got True"),
         ({"nside": 4, "ordering": "spiral"}, "ordering must be 'nested' or 'ring', got 'spiral'"),
+        ({"nside": 4, "nest": "ring"}, "nest must be True or False, got 'ring'; or write ordering"),
     ],
 )
 def test_arguments_of_the_wrong_type_are_rejected(unchecked, arguments, message):

@@ -102,13 +102,15 @@ def test_swapped_arguments_are_suspected():
         ([0.0, np.nan], [0.0, 1], "lon_deg must be finite, got nan at point 1; drop the points"),
         ([0.0, 1, 2], [np.inf, 1, np.nan], "lat_deg must be finite, got inf at point 0 and 1 more"),
         ([0.0, 1], [0.0], r"lists of the same length, got the shapes \(2,\) and \(1,\)"),
+        (["x"], [0.0], "lon_deg must be real numbers in degrees, got <U1 values: could not conv"),
+        ([0.0], [1j], "lat_deg must be real numbers in degrees, got complex128 values: they are"),
         ([], [], "must hold at least one point, got none"),
         (np.zeros((2, 2)), np.zeros((2, 2)), r"got the shapes \(2, 2\) and \(2, 2\)"),
     ],
 )
-def test_invalid_angles_are_rejected(lon, lat, message):
+def test_invalid_angles_are_rejected(unchecked, lon, lat, message):
     with pytest.raises(ValueError, match=message):
-        Scattered(lon, lat)
+        unchecked(Scattered, lon, lat)
 
 
 def test_repr_tells_the_number():

@@ -1,4 +1,6 @@
 import numpy as np
+import inspect
+
 import pytest
 
 from deepsphere.sampling import (
@@ -65,7 +67,7 @@ def test_spec_of_scattered_points_is_printable():
         ("healpix", "a specification must give a size, got 'healpix'; write healpix:..."),
         ("healpix:", "a specification must give a size"),
         ("healpix:nside=4,nside=8", "given once as name=value, got 'nside=8'"),
-        ("healpix:nside=4,ring", "given once as name=value, got 'ring'"),
+        ("healpix:nside=4,ring", "given once as name=value, got 'ring' in .*; a speci"),
         ("healpix:nside=", "given once as name=value, got 'nside='"),
         ("fibonacci:num=5", "the options of fibonacci are num_vertices, but got 'num'"),
         ("equiangular:nlon=5", "are nlat, nlon, poles, but 'nlat' is missing"),
@@ -84,6 +86,11 @@ def test_spec_of_scattered_points_is_printable():
 def test_invalid_specs_are_rejected(spec, message):
     with pytest.raises(ValueError, match=message):
         sampling_from_spec(spec)
+
+
+def test_spec_that_is_no_text_is_rejected():
+    with pytest.raises(TypeError, match="must be a text like healpix:nside=32, got int"):
+        inspect.unwrap(sampling_from_spec)(32)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("lengths", [[1], [5, 0], [5, -1], [40, 40]])

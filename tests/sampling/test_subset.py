@@ -113,7 +113,9 @@ def test_embed_of_another_size_is_rejected(shape):
         (np.array([3, 12]), "indices must be between 0 and 11, got 12"),
         (np.array([-1, 3, 15]), "indices must be between 0 and 11, got -1 and 1 more outside"),
         (np.array([3, 1, 3]), "indices must be distinct, got 3 twice; use numpy.unique"),
-        (np.array([1.0, 2.0]), "boolean mask or integer indices, got float64"),
+        (np.array([1.0, 2.0]), "integer indices, got float64; turn weights into a mask by a thr"),
+        (np.arange(12) % 2, r"mask must be boolean, got int64 values 0 and 1; use mask.astype\(b"),
+        (np.ones(12, np.float32), "a mask must be boolean, got float32 values 0 and 1"),
         (np.array([[1, 2]]), r"a selection must have one axis, got the shape \(1, 2\)"),
     ],
 )

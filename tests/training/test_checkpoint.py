@@ -152,6 +152,23 @@ def test_spec_that_cannot_be_rebuilt_is_rejected(path: Path) -> None:
         load(path)
 
 
+def test_checkpoint_without_its_model_is_rejected(path: Path) -> None:
+    change(path, lambda content: content["deepsphere"].pop("model"))
+    with pytest.raises(ValueError, match="be rebuilt, got an error: the entry 'model' is missing"):
+        load(path)
+
+
+def test_changed_bit_is_found(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    weight = max(content["state_dict"].values(), key=torch.numel).numpy().tobytes()
+    data = path.read_bytes()
+    assert data.count(weight) == 1
+    index = data.index(weight)
+    path.write_bytes(data[:index] + bytes([data[index] ^ 1]) + data[index + 1 :])
+    with pytest.raises(ValueError, match="got a wrong checksum of its part .*; copy it again"):
+        load(path)
+
+
 def test_weights_that_do_not_fit_are_rejected(path: Path, tmp_path: Path) -> None:
     def rename(content: dict[str, Any]) -> None:
         weights = content["state_dict"]

@@ -91,6 +91,12 @@ def test_signals_that_are_not_finite_are_rejected(classifier: CNN) -> None:
         predict(classifier, signals)
 
 
+def test_predictions_that_overflow_are_rejected(classifier: CNN) -> None:
+    message = r"predictions must be finite, got \d+ of 15 .* up to 1e\+300; scale the signals as"
+    with pytest.raises(ValueError, match=message):
+        predict(classifier, np.full_like(SIGNALS, 1e300))
+
+
 def test_unknown_options_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ValueError, match="mismatch must be one of raise, reorder, got 'ignore'"):

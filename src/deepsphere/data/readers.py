@@ -160,7 +160,9 @@ def _read_npy(path: Path) -> tuple[np.ndarray, None, None]:
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} must be a NumPy array file, got {_one_line(error)}") from error
+        raise ValueError(
+            f"{path} must be a NumPy array file, got {_numpy_complaint(error)}"
+        ) from error
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{path} must hold a single array, got an archive; rename it to .npz")
     return array, None, None
@@ -173,7 +175,9 @@ def _read_npz(path: Path) -> tuple[np.ndarray, Ordering | None, str | None]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             content = {key: archive[key] for key in archive.files}
     except _BROKEN_ARCHIVE as error:
-        raise ValueError(f"{path} must be a NumPy archive, got {_one_line(error)}") from error
+        raise ValueError(
+            f"{path} must be a NumPy archive, got {_numpy_complaint(error)}"
+        ) from error
     if "signals" not in content:
         raise ValueError(
             f"{path} must hold an array named signals, got {', '.join(content) or 'nothing'}"
@@ -238,6 +242,13 @@ def _as_ordering(path: Path, word: str | None) -> Ordering | None:
 def _one_line(error: Exception) -> str:
     """First line of the message of an error of a library."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _numpy_complaint(error: Exception) -> str:
+    """What NumPy found, without its advice to load unknown files unsafely."""
+    if "pickle" in str(error):
+        return "another format or Python objects, which are not loaded for your safety"
+    return _one_line(error)
 
 
 _READERS: dict[str, Callable[[Path], tuple[np.ndarray, Ordering | None, str | None]]] = {

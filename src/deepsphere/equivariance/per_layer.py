@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ class LayerError:
     Parameters
     ----------
     name : str
-        Name of the submodule, as in ``model.named_modules()``.
+        Name of the submodule, as in ``model.named_modules()``; ``"output"`` for the model itself.
     kind : str
         Its class.
     error : float
@@ -54,7 +56,12 @@ def layer_rotation_errors(
     Inputs are rotated exactly by the caller. A feature map is rotated through a least-squares
     harmonic fit up to `max_degree`, so content that the grid does not determine counts as error;
     both maps are compared on the sampling of the layer. A feature without vertices is compared as
-    it is. Layers whose output fits none of the samplings and has vertices are left out.
+    it is. Outputs that have vertices and fit none of the samplings are left out.
+
+    A layer is a module in which no other of these layers runs: convolution, normalization,
+    activation, pooling, each statistic over the vertices, dense layer; not the blocks of them, nor
+    what does nothing in evaluation mode. The model itself comes last, if what it returns is not
+    the output of its last layer.
 
     Parameters
     ----------
@@ -74,12 +81,26 @@ def layer_rotation_errors(
     Returns
     -------
     list of LayerError
-        In the order in which the layers run.
+        In the order in which the layers run; one that runs twice is listed twice.
 
     Raises
     ------
     ValueError
         If there is no rotation.
+
+    Examples
+    --------
+    >>> from deepsphere.geometry import random_rotations
+    >>> from deepsphere.sampling import Healpix
+    >>> sampling = Healpix(nside=2)
+    >>> def height_at(rotation):
+    ...     points = sampling.points if rotation is None else sampling.points @ rotation
+    ...     return torch.tensor(points[None, :, 2:])
+    >>> (layer,) = layer_rotation_errors(
+    ...     nn.Tanh(), height_at, samplings=[sampling], rotations=random_rotations(2, seed=0)
+    ... )
+    >>> layer.kind, layer.error < 0.02
+    ('Tanh', True)
 
     References
     ----------
@@ -90,19 +111,15 @@ def layer_rotation_errors(
         raise ValueError("rotations must hold at least one rotation, got none")
     by_size = {sampling.num_vertices: sampling for sampling in samplings}
     degree = max_degree or _default_degree
-    kinds = {name: type(module).__name__ for name, module in model.named_modules()}
-    differences: dict[str, float] = {}
-    norms: dict[str, float] = {}
-    invariant: dict[str, bool] = {}
     with _evaluation(model), torch.no_grad():
         unrotated = _record(model, signal_at(None), by_size)
+        differences, norms = np.zeros(len(unrotated)), np.zeros(len(unrotated))
         for rotation in rotations:
             rotated = _record(model, signal_at(rotation), by_size)
-            for name, feature in unrotated.items():
-                expected = feature.double().numpy()
-                invariant[name] = feature.dim() == 2
-                if not invariant[name]:
-                    sampling = by_size[feature.shape[-2]]
+            for index, (before, after) in enumerate(zip(unrotated, rotated, strict=True)):
+                expected = before.output.double().numpy()
+                if not before.is_invariant:
+                    sampling = by_size[expected.shape[-2]]
                     expected = rotate_signal(
                         expected,
                         sampling.points,
@@ -110,17 +127,16 @@ def layer_rotation_errors(
                         max_degree=degree(sampling),
                         areas=sampling.areas,
                     )
-                difference = rotated[name].double().numpy() - expected
-                differences[name] = differences.get(name, 0.0) + float((difference**2).sum())
-                norms[name] = norms.get(name, 0.0) + float((expected**2).sum())
+                differences[index] += ((after.output.double().numpy() - expected) ** 2).sum()
+                norms[index] += (expected**2).sum()
     return [
         LayerError(
-            name=name or "output",
-            kind=kinds[name],
-            error=math.sqrt(differences[name] / norms[name]) if norms[name] else 0.0,
-            invariant=invariant[name],
+            name=layer.name or "output",
+            kind=layer.kind,
+            error=math.sqrt(difference / norm) if norm else 0.0,
+            invariant=layer.is_invariant,
         )
-        for name in unrotated
+        for layer, difference, norm in zip(unrotated, differences, norms, strict=True)
     ]
 
 
@@ -141,35 +157,63 @@ def _evaluation(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _record(model: nn.Module, signal: Tensor, by_size: dict[int, Sampling]) -> dict[str, Tensor]:
-    """Outputs of the model and its submodules that live on a known sampling or on none."""
-    outputs: dict[str, Tensor] = {}
-    changes_nothing = (nn.Identity, nn.Dropout)
+@dataclass(frozen=True)
+class _Layer:
+    """What a layer returned in one call."""
 
-    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if not isinstance(output, Tensor) or not output.is_floating_point():
-                return
-            on_sampling = output.dim() == 3 and output.shape[-2] in by_size
-            if output.shape[0] == signal.shape[0] and (on_sampling or output.dim() == 2):
-                outputs[name] = output.detach().cpu()
+    name: str
+    kind: str
+    output: Tensor
 
-        return hook
+    @property
+    def is_invariant(self) -> bool:
+        """Whether it has no vertices."""
+        return self.output.dim() == 2
 
-    handles = [
-        module.register_forward_hook(keep(name))
-        for name, module in model.named_modules()
-        if not isinstance(module, changes_nothing)
-        and (name == "" or not any(True for _ in module.children()) or _has_weight(module))
-    ]
+
+class _Recorder:
+    """The layers that run, in order: modules in which no other layer has run."""
+
+    def __init__(self, num_items: int, by_size: dict[int, Sampling]) -> None:
+        self.layers: list[_Layer] = []
+        self._num_items = num_items
+        self._by_size = by_size
+        self._num_before: list[int] = []  # layers at the start of each module that is running
+
+    def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """A module starts."""
+        self._num_before.append(len(self.layers))
+
+    def leave(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """A module returns."""
+        has_layers_inside = self._num_before.pop() < len(self.layers)
+        if isinstance(module, nn.Identity | nn.Dropout) or not self._is_measured(output):
+            return
+        if has_layers_inside and (name or torch.equal(self.layers[-1].output, output.cpu())):
+            return
+        # a copy: an activation may work in place
+        kept = output.detach().to("cpu", copy=True)
+        self.layers.append(_Layer(name, type(module).__name__, kept))
+
+    def _is_measured(self, output: Any) -> bool:
+        """Whether it is a feature map on a known sampling, or features without vertices."""
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return False
+        if output.dim() not in (2, 3) or output.shape[0] != self._num_items:
+            return False
+        return output.dim() == 2 or output.shape[-2] in self._by_size
+
+
+def _record(model: nn.Module, signal: Tensor, by_size: dict[int, Sampling]) -> list[_Layer]:
+    """The layers of the model that run on a signal, with their outputs."""
+    recorder = _Recorder(len(signal), by_size)
+    handles = []
+    for name, module in model.named_modules():
+        handles.append(module.register_forward_pre_hook(recorder.enter))
+        handles.append(module.register_forward_hook(partial(recorder.leave, name)))
     try:
         model(signal)
     finally:
         for handle in handles:
             handle.remove()
-    return outputs
-
-
-def _has_weight(module: nn.Module) -> bool:
-    """Whether a module owns parameters itself, as a convolution that holds its operator does."""
-    return any(True for _ in module.parameters(recurse=False))
+    return recorder.layers

@@ -209,6 +209,10 @@ class TrainingSection(Section):
         peak; ``"constant"``.
     early_stopping
         Epochs without a smaller validation loss after which the training ends.
+    num_threads
+        Threads of the CPU among which torch divides one operation, in training and in scoring;
+        its own choice where this is not given. Small networks gain little from a second thread,
+        and lose much where another program wants the same core.
     """
 
     epochs: Count = 20
@@ -217,6 +221,7 @@ class TrainingSection(Section):
     weight_decay: NotNegative = 1e-2
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
     early_stopping: Count | None = None
+    num_threads: Count | None = None
 
 
 class DigitsRecipe(Section):

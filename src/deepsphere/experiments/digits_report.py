@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from deepsphere.data import Digits, ImageSplit, evaluation_rotations, stereographic_signals
-from deepsphere.equivariance import layer_rotation_errors
+from deepsphere.equivariance import LayerError, layer_rotation_errors
 from deepsphere.experiments.config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits import Records
 from deepsphere.experiments.digits_data import load_images
@@ -59,11 +59,11 @@ _STEPS = {
     "ChebConv": "conv",
     "MonomialConv": "conv",
     "BernsteinConv": "conv",
-    "ReLU": "relu",
-    "Resample": "pool",
-    "Mean": "mean",
-    "LogSumExp": "logsumexp",
-    "Max": "max",
+    "BatchNorm": "norm",
+    "LayerNorm": "norm",
+    "GroupNorm": "norm",
+    "Pool": "pool",
+    "Resample": "upsample",  # where it is not the work of a pooling
     "Linear": "logits",
 }
 
@@ -348,7 +348,8 @@ def _write_rotation_errors(page: _Page, output: Path, recipe: DigitsRecipe, digi
         ),
         "rotation-error",
         alt="Relative rotation error after each layer",
-        caption="|F(R x) − R F(x)| / |R F(x)| after each layer F, root mean square over "
+        caption="|F(R x) − R F(x)| / |R F(x)| after each layer F, in the order in which they run, "
+        "root mean square over "
         f"{_NUM_MEASURED_IMAGES} test images and {_NUM_MEASURED_ROTATIONS} rotations. A map is "
         "rotated by a fit of spherical harmonics, and what the grid does not determine counts as "
         "error. Of the 2D CNN, whose maps live on another grid, the logits alone are shown.",
@@ -387,13 +388,22 @@ def _errors_by_step(
         samplings=levels,
         rotations=evaluation_rotations(_NUM_MEASURED_ROTATIONS, per_image=1)[:, 0],
     )
+    # the maps of the 2D CNN are images, of which the errors would start at the statistics
+    shown = measured if key.network == "deepsphere" else measured[-1:]
     counts: dict[str, int] = {}
-    for layer in measured:
-        step = _STEPS.get(layer.kind)
-        if step is None:
-            continue
+    for layer in shown:
+        step = _step(model, layer)
         counts[step] = counts.get(step, 0) + 1
         yield (step if layer.invariant else f"{step} {counts[step]}"), layer.error
+
+
+def _step(model: nn.Module, layer: LayerError) -> str:
+    """What a layer is called: by the class of the pooling whose work it does, or by its own."""
+    parent = model.get_submodule(layer.name.rpartition(".")[0])
+    for kind in (type(parent).__name__, layer.kind):
+        if kind in _STEPS:
+            return _STEPS[kind]
+    return layer.kind.lower()
 
 
 def _write_reproduction(report: Report, results: Results) -> None:

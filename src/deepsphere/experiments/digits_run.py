@@ -12,7 +12,7 @@ from torch import nn
 from deepsphere.data import Digits
 from deepsphere.experiments.config import DigitsRecipe
 from deepsphere.experiments.digits_record import NetworkName, RunKey, RunRecord, Score
-from deepsphere.experiments.options import RunOptions
+from deepsphere.experiments.options import RunOptions, cpu_threads
 from deepsphere.graph import Pyramid, build_graph
 from deepsphere.models import FCN, CNN2d, num_parameters
 from deepsphere.sampling import Equiangular, Sampling, sampling_from_spec
@@ -204,21 +204,22 @@ def train_network(
         ),
         metadata=Metadata(projection=images.projection),
     )
-    result = fit(
-        module,
-        images,
-        max_epochs=training.epochs,
-        seed=key.seed,
-        accelerator=options.accelerator,
-        devices=options.devices_for_lightning,
-        precision=options.precision,
-        output=folder,
-        overwrite=True,
-        resume=resume,
-        early_stopping=training.early_stopping,
-        progress=options.progress,
-        callbacks=callbacks,
-    )
+    with cpu_threads(training.num_threads):
+        result = fit(
+            module,
+            images,
+            max_epochs=training.epochs,
+            seed=key.seed,
+            accelerator=options.accelerator,
+            devices=options.devices_for_lightning,
+            precision=options.precision,
+            output=folder,
+            overwrite=True,
+            resume=resume,
+            early_stopping=training.early_stopping,
+            progress=options.progress,
+            callbacks=callbacks,
+        )
     _save_model(folder, module, recipe, key)
     return result, images
 
@@ -280,14 +281,15 @@ def run_network(
     if recipe.data.scored_on == "validation" and images.validation is not None:
         scored = images.validation
     start = time.perf_counter()
-    unrotated, rotated = evaluate_classifier(
-        result.module.model,
-        scored,
-        images.sampling,
-        cap_deg=recipe.data.cap_deg,
-        fit=recipe.data.fit,
-        rotations_per_image=recipe.data.test_rotations,
-    )
+    with cpu_threads(recipe.training.num_threads):
+        unrotated, rotated = evaluate_classifier(
+            result.module.model,
+            scored,
+            images.sampling,
+            cap_deg=recipe.data.cap_deg,
+            fit=recipe.data.fit,
+            rotations_per_image=recipe.data.test_rotations,
+        )
     record = RunRecord(
         fingerprint=fingerprint,
         num_parameters=num_parameters(result.module.model),

@@ -1,8 +1,12 @@
 """How a training is run on this machine: what does not belong into a recipe."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
+
+import torch
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "64-true"]
 
@@ -54,3 +58,36 @@ class RunOptions:
         if "," in self.devices:
             return [int(index) for index in self.devices.split(",") if index]
         return int(self.devices)
+
+
+@contextmanager
+def cpu_threads(num_threads: int | None) -> Iterator[None]:
+    """So many threads for torch on the CPU within a block, and afterwards as many as before.
+
+    Parameters
+    ----------
+    num_threads
+        At least 1; None changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If the number is less than 1.
+
+    Examples
+    --------
+    >>> with cpu_threads(1):
+    ...     torch.get_num_threads()
+    1
+    """
+    if num_threads is None:
+        yield
+        return
+    if num_threads < 1:
+        raise ValueError(f"num_threads must be at least 1, got {num_threads}; use None for any")
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

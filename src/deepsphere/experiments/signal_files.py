@@ -84,12 +84,13 @@ def predict_file(
     FileExistsError
         If `target` is there and may not be replaced.
     ValueError
-        If one of the files is damaged, the signals are not those that the model takes, or
+        If `target` is one of the other files, one of them is damaged, the signals are not those that the model takes, or
         `ordering` is not the one that the file says.
     """
     from deepsphere.training import load, predict, read_metadata
 
     require_writable(target, overwrite=overwrite)
+    _check_not_a_source(target, {"INPUT": source, "CHECKPOINT": checkpoint})
     metadata = read_metadata(checkpoint)
     file = read_signals(source)
     if ordering is not None and file.ordering not in (None, ordering):
@@ -164,6 +165,16 @@ def plot_file(
     signal = _choose(file.signals, index, channel)
     with write_atomically(target, overwrite=overwrite) as temporary:
         _draw(temporary, signal, where, projection, title)
+
+
+def _check_not_a_source(target: Path, sources: dict[str, Path]) -> None:
+    """Refuse to replace what is read, whatever may be overwritten."""
+    for name, source in sources.items():
+        if target.exists() and source.exists() and target.samefile(source):
+            raise ValueError(
+                f"OUTPUT must be another file than {name}, got {target} for both; "
+                "choose another name"
+            )
 
 
 def _sampling_of(

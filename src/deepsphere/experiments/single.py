@@ -19,7 +19,7 @@ from deepsphere.experiments.digits_run import (
     train_network,
 )
 from deepsphere.experiments.machine import describe_machine, describe_versions
-from deepsphere.experiments.options import RunOptions
+from deepsphere.experiments.options import RunOptions, cpu_threads
 from deepsphere.experiments.output import FIGURE_FOLDER, RESULTS_FILE
 from deepsphere.experiments.results import Results, make_row, write_results
 from deepsphere.models import num_parameters
@@ -205,7 +205,8 @@ def evaluate_one(
             "choose another folder or pass --overwrite"
         )
     metadata = read_metadata(checkpoint)
-    section, images = _scored_images(metadata, data)
+    recipe = _recipe_of(metadata)
+    section, images = _scored_images(metadata, recipe, data)
     if metadata.class_names != images.classes:
         raise ValueError(
             f"checkpoint must hold a classifier of {', '.join(images.classes)}, got one of "
@@ -213,14 +214,15 @@ def evaluate_one(
         )
     model = load(checkpoint)
     start = time.perf_counter()
-    unrotated, rotated = evaluate_classifier(
-        model,
-        images,
-        sampling_of(model),
-        cap_deg=section.cap_deg,
-        fit=section.fit,
-        rotations_per_image=section.test_rotations,
-    )
+    with cpu_threads(None if recipe is None else recipe.training.num_threads):
+        unrotated, rotated = evaluate_classifier(
+            model,
+            images,
+            sampling_of(model),
+            cap_deg=section.cap_deg,
+            fit=section.fit,
+            rotations_per_image=section.test_rotations,
+        )
     seconds = time.perf_counter() - start
     is_rotated = (metadata.training or {}).get("rotated")
     trained = "" if is_rotated is None else "R/" if is_rotated else "NR/"
@@ -243,9 +245,10 @@ def evaluate_one(
     return results
 
 
-def _scored_images(metadata: Metadata, folder: Path | None) -> tuple[DataSection, ImageSplit]:
+def _scored_images(
+    metadata: Metadata, recipe: DigitsRecipe | None, folder: Path | None
+) -> tuple[DataSection, ImageSplit]:
     """The images that no training of this model has seen, and how to put them on the sphere."""
-    recipe = _recipe_of(metadata)
     if recipe is None:
         projection = metadata.projection or {}
         values = {name: projection[name] for name in ("cap_deg", "fit") if name in projection}

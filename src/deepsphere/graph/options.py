@@ -105,9 +105,10 @@ def resolve_options(
                 f"kernel_width must be given with weights='gaussian' only, got {kernel_width} with "
                 f"weights={weights!r}; leave one of them out"
             )
-        if not (np.isfinite(kernel_width) and kernel_width > 0):
+        is_number = isinstance(kernel_width, int | float | np.number)
+        if not (is_number and np.isfinite(kernel_width) and kernel_width > 0):
             raise ValueError(
-                f"kernel_width must be positive and finite, got {kernel_width}; "
+                f"kernel_width must be positive and finite, got {kernel_width!r}; "
                 "leave it out for the tuned value"
             )
         kernel_width = float(kernel_width)

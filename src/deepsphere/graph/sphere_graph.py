@@ -196,6 +196,8 @@ def build_graph(
 
     Raises
     ------
+    TypeError
+        If `sampling` is not a sampling.
     ValueError
         If an option is unknown, does not go with another or with the sampling, if there are too few
         vertices for num_neighbors, or if the graph is disconnected.
@@ -216,6 +218,13 @@ def build_graph(
     HEALPix sampling for cosmological applications ("perraudin").
     Pinkall and Polthier, 1993, Computing discrete minimal surfaces ("cotangent").
     """
+    if not isinstance(sampling, Sampling):
+        received = "the class" if isinstance(sampling, type) else "a value of"
+        name = sampling.__name__ if isinstance(sampling, type) else type(sampling).__name__
+        raise TypeError(
+            f"sampling must be a sampling such as Healpix(nside=32), got {received} {name}; "
+            "make one of points with Scattered(lon_deg, lat_deg), of a text with sampling_from_spec"
+        )
     options = resolve_options(
         sampling, num_neighbors, weights, kernel_width, neighborhood, laplacian, mass, disconnected
     )

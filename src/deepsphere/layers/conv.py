@@ -45,7 +45,7 @@ class ChebConv(nn.Module):
     Raises
     ------
     ValueError
-        If a size is below one.
+        If a size is below one or not an integer.
 
     Examples
     --------
@@ -81,8 +81,8 @@ class ChebConv(nn.Module):
             "kernel_size": kernel_size,
         }
         for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
+            if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+                raise ValueError(f"{name} must be an integer of at least 1, got {size!r}")
         self.operator = as_operator(graph)
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -126,10 +126,18 @@ class ChebConv(nn.Module):
 
         Raises
         ------
+        TypeError
+            If the signal is not a tensor, or complex.
         ValueError
             If the last two dimensions are not (vertices, in_channels).
         """
         expected = (self.operator.num_vertices, self.in_channels)
+        if not isinstance(signal, Tensor) or signal.is_complex():
+            received = signal.dtype if isinstance(signal, Tensor) else type(signal).__name__
+            raise TypeError(
+                f"signal must be a torch tensor of real numbers, got {received}; "
+                "torch.from_numpy makes one of an array, torch.view_as_real of complex values"
+            )
         if tuple(signal.shape[-2:]) != expected:
             raise ValueError(
                 f"signal must have shape (*batch, {expected[0]} vertices, {expected[1]} channels), "

@@ -49,9 +49,16 @@ def check_signals(signals: Tensor, *, num_vertices: int, in_channels: int) -> No
 
     Raises
     ------
+    TypeError
+        If they are not a tensor.
     ValueError
         If the last two axes differ from these.
     """
+    if not isinstance(signals, Tensor):
+        raise TypeError(
+            f"signals must be a torch tensor, got {type(signals).__name__}; use "
+            "torch.from_numpy, or deepsphere.training.predict for arrays"
+        )
     if tuple(signals.shape[-2:]) != (num_vertices, in_channels):
         raise ValueError(
             f"signals must have shape (*batch, {num_vertices} vertices, {in_channels} channels), "

@@ -55,71 +55,83 @@ def _visit_basis(
     num_orders: int,
     visit: Callable[[int, int, int, Tensor], None],
 ) -> None:
-    """Call ``visit(order, start, stop, rows of T_order panel)`` for every order and block.
+    """Call ``visit(order, start, stop, rows of B_order panel)`` for every order and block.
 
-    The panel (vertices, columns) is only read. Two panels of scratch at most: the last order lives
-    in one block, the others overwrite the order before the previous one.
+    ``B_k = T_k(L)``, but the last is ``B_{K-1} = L T_{K-2}(L)`` from three orders on: without the
+    difference of the recurrence it needs no copy, and :func:`_fold` moves the difference to the
+    weights. Orders come in ascending order for each block, each as late as memory allows, so that
+    several meet while the block is in cache. The panel (vertices, columns) is only read. At most
+    two panels of scratch: the last order lives in one block, the others overwrite the order before
+    the previous one.
     """
-    for start, stop, _ in blocks:
-        visit(0, start, stop, panel[start:stop])
     if num_orders == 1:
+        for start, stop, _ in blocks:
+            visit(0, start, stop, panel[start:stop])
         return
     before, previous = panel, panel
+    # made once: fresh memory for every block would cost as much as the product that fills it
+    block = panel.new_empty(max(stop - start for start, stop, _ in blocks), panel.shape[1])
     for order in range(1, num_orders):
         last = order == num_orders - 1
-        if last:
-            current = None
-        elif order <= 2:  # `before` is still the caller's panel, which must survive
-            current = torch.empty_like(panel)
-        else:
-            current = before
+        # up to order 2 `before` is the caller's panel, which must survive
+        current = before if order > 2 or last else torch.empty_like(panel)
         for start, stop, rows in blocks:
-            target = torch.empty_like(panel[start:stop]) if current is None else current[start:stop]
+            if order > 1:
+                visit(order - 2, start, stop, before[start:stop])
+            if last:
+                visit(order - 1, start, stop, previous[start:stop])
+                visit(order, start, stop, _product(rows, previous, block[: stop - start]))
+                continue
+            target = current[start:stop]
             if order == 1:
-                torch.mm(rows, previous, out=target)
+                _product(rows, previous, target)
             else:
                 if current is not before:
                     target.copy_(before[start:stop])
                 target.addmm_(rows, previous, beta=-1, alpha=2)
-            visit(order, start, stop, target)
-        if current is not None:
-            before, previous = previous, current
+        before, previous = previous, current
 
 
-def _clenshaw(
-    blocks: list[_Block],
-    coefficient: Callable[[int, int, int, Tensor], None],
-    num_orders: int,
-    out: Tensor,
-) -> None:
-    """Write ``sum_k T_k(L) c_k`` to `out`, where ``coefficient(k, start, stop, rows)`` adds c_k.
+def _product(rows: Tensor, panel: Tensor, out: Tensor) -> Tensor:
+    """``rows @ panel`` in memory that exists; `torch.mm` would fill as much again with zeros."""
+    return out.addmm_(rows, panel, beta=0)
 
-    The recurrence ``b_k = c_k + 2 L b_{k+1} - b_{k+2}`` runs downwards on panels as wide as the
-    result; ``sum = c_0 + L b_1 - b_2``.
+
+def _fold(weight: Tensor) -> Tensor:
+    """Weights for the basis of :func:`_visit_basis`: ``T_{K-1} = 2 B_{K-1} - B_{K-3}``."""
+    if weight.shape[0] < 3:
+        return weight.contiguous()
+    folded = weight.clone(memory_format=torch.contiguous_format)
+    folded[-1] *= 2
+    folded[-3] -= weight[-1]
+    return folded
+
+
+def _unfold(gradient: Tensor) -> Tensor:
+    """The gradient of the weights, from that of the folded ones: the adjoint of :func:`_fold`."""
+    if gradient.shape[0] >= 3:
+        gradient[-1].mul_(2).sub_(gradient[-3])
+    return gradient
+
+
+def _clenshaw(blocks: list[_Block], source: Tensor, weight: Tensor, out: Tensor) -> None:
+    """Write ``sum_k T_k(L) x W_k`` to `out`, on panels as wide as the result.
+
+    The recurrence ``b_k = x W_k + 2 L b_{k+1} - b_{k+2}`` runs downwards, the result is
+    ``x W_0 + L b_1 - b_2``. A term replaces the one after the next, which only its own rows need:
+    even ones live in `out`, odd ones in one panel of scratch.
     """
-    following: Tensor | None = None
-    after: Tensor | None = None
+    num_orders, _, out_channels = weight.shape
+    even, odd = _flat(out), torch.empty_like(_flat(out))
     for order in range(num_orders - 1, -1, -1):
-        if order == 0:
-            current = out
-        else:
-            # b_{k+2} is needed by its own rows alone: b_k takes its place
-            current = after if after is not None else torch.empty_like(out)
+        current, following = (odd, even) if order % 2 else (even, odd)
         for start, stop, rows in blocks:
             target = current[start:stop]
-            if after is None:
+            if order + 2 >= num_orders:
                 target.zero_()
-            elif current is not after:
-                target.copy_(after[start:stop])
-            if following is not None:
+            if order + 1 < num_orders:
                 target.addmm_(rows, following, beta=-1, alpha=2 if order else 1)
-            coefficient(order, start, stop, target)
-        after, following = following, current
-
-
-def _runs_clenshaw(weight: Tensor) -> bool:
-    """Whether the recurrence runs on the output side."""
-    return weight.shape[0] > 1 and weight.shape[1] >= _CLENSHAW_RATIO * weight.shape[2]
+            target.view(-1, out_channels).addmm_(_rows(source, start, stop), weight[order])
 
 
 def _is_wide(*signals: Tensor) -> bool:
@@ -131,68 +143,74 @@ def _is_wide(*signals: Tensor) -> bool:
 
 
 def _to_panels(signal: Tensor, *, wide: bool) -> Tensor:
-    """A signal (batch, vertices, channels) as (panels, vertices, items, channels)."""
-    batch, vertices, channels = signal.shape
-    items = batch if wide else 1
-    grouped = signal.reshape(batch // items, items, vertices, channels)
-    return grouped.transpose(1, 2).contiguous()
+    """A signal (batch, vertices, channels) as (panels, vertices, items, channels).
+
+    Side by side it is a copy; one by one it is a view, contiguous where the signal is.
+    """
+    if wide:
+        return signal.transpose(0, 1).contiguous().unsqueeze(0)
+    return signal.unsqueeze(2)
 
 
 def _from_panels(panels: Tensor) -> Tensor:
-    """The inverse of :func:`_to_panels`."""
+    """The inverse of :func:`_to_panels`, contiguous."""
     count, vertices, items, channels = panels.shape
     return panels.transpose(1, 2).contiguous().view(count * items, vertices, channels)
 
 
 def _rows(panel: Tensor, start: int, stop: int) -> Tensor:
     """Rows of a panel (vertices, items, channels) as a matrix (rows x items, channels)."""
-    return panel[start:stop].view(-1, panel.shape[2])
+    return panel[start:stop].reshape(-1, panel.shape[2])
 
 
 def _flat(panel: Tensor) -> Tensor:
     """A panel (vertices, items, channels) as a matrix (vertices, items x channels)."""
-    return panel.view(panel.shape[0], -1)
+    return panel.contiguous().view(panel.shape[0], -1)
 
 
-def _filter(signal: Tensor, weight: Tensor, crow: Tensor, col: Tensor, values: Tensor) -> Tensor:
-    """The filtered signal (batch, vertices, out_channels)."""
-    weight = weight.contiguous()
+def _accumulator(target: Tensor, folded: Tensor) -> Callable[[int, int, int, Tensor], None]:
+    """Adds ``(B_order x) W_order`` to rows of the result; order 0 comes first and overwrites."""
+
+    def add(order: int, start: int, stop: int, values: Tensor) -> None:
+        rows, basis = _rows(target, start, stop), values.reshape(-1, folded.shape[1])
+        if order == 0:
+            torch.mm(basis, folded[0], out=rows)
+        else:
+            rows.addmm_(basis, folded[order])
+
+    return add
+
+
+def _filter_on_input(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> Tensor:
+    """The filtered signal by a basis of the input."""
     num_orders, in_channels, out_channels = weight.shape
-    if signal.numel() == 0 or out_channels == 0:
-        return signal.new_zeros(*signal.shape[:2], out_channels)
-    clenshaw = _runs_clenshaw(weight)
     panels = _to_panels(signal, wide=_is_wide(signal))
     out = panels.new_empty(*panels.shape[:3], out_channels)
-    width = panels.shape[2] * (out_channels if clenshaw else in_channels)
-    blocks = _row_blocks(crow, col, values, width)
+    blocks = _row_blocks(*arrays[:3], num_columns=panels.shape[2] * in_channels)
+    folded = _fold(weight)
     for source, target in zip(panels, out, strict=True):
-        if clenshaw:
-            _clenshaw(blocks, _mixer(source, weight), num_orders, _flat(target))
-        else:
-            _visit_basis(blocks, _flat(source), num_orders, _accumulator(target, weight))
+        _visit_basis(blocks, _flat(source), num_orders, _accumulator(target, folded))
     return _from_panels(out)
 
 
-def _mixer(source: Tensor, weight: Tensor) -> Callable[[int, int, int, Tensor], None]:
-    """Adds ``source W_order`` to rows of the result: the coefficients of Clenshaw's sum."""
+def _filter_on_output(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> Tensor:
+    """The filtered signal by Clenshaw's recurrence on the output."""
+    panels = _to_panels(signal, wide=_is_wide(signal))
+    out = panels.new_empty(*panels.shape[:3], weight.shape[2])
+    blocks = _row_blocks(*arrays[:3], num_columns=out.shape[2] * out.shape[3])
+    for source, target in zip(panels, out, strict=True):
+        _clenshaw(blocks, source, weight.contiguous(), target)
+    return _from_panels(out)
 
-    def add(order: int, start: int, stop: int, target: Tensor) -> None:
-        target.view(-1, weight.shape[2]).addmm_(_rows(source, start, stop), weight[order])
 
-    return add
-
-
-def _accumulator(target: Tensor, weight: Tensor) -> Callable[[int, int, int, Tensor], None]:
-    """Adds ``(T_order x) W_order`` to rows of the result; order 0 comes first and overwrites."""
-
-    def add(order: int, start: int, stop: int, values: Tensor) -> None:
-        rows, basis = _rows(target, start, stop), values.view(-1, weight.shape[1])
-        if order == 0:
-            torch.mm(basis, weight[0], out=rows)
-        else:
-            rows.addmm_(basis, weight[order])
-
-    return add
+def _filter(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> Tensor:
+    """The filtered signal (batch, vertices, out_channels), by the side that costs less."""
+    num_orders, in_channels, out_channels = weight.shape
+    if signal.numel() == 0 or out_channels == 0:
+        return signal.new_zeros(*signal.shape[:2], out_channels)
+    if num_orders > 1 and in_channels >= _CLENSHAW_RATIO * out_channels:
+        return _filter_on_output(signal, weight, arrays)
+    return _filter_on_input(signal, weight, arrays)
 
 
 def _weight_gradient(
@@ -214,25 +232,25 @@ def _weight_gradient(
         def correlate(
             order: int, start: int, stop: int, basis: Tensor, other: Tensor = other
         ) -> None:
-            rows, fixed = basis.view(-1, spread.shape[3]), _rows(other, start, stop)
+            rows, fixed = basis.reshape(-1, spread.shape[3]), _rows(other, start, stop)
             left, right = (rows, fixed) if on_signal else (fixed, rows)
             gradient[order].addmm_(left.t(), right)
 
         _visit_basis(blocks, _flat(panel), num_orders, correlate)
-    return gradient
+    return _unfold(gradient)
 
 
 def _shared_gradients(
-    grad: Tensor, signal: Tensor, weight: Tensor, crow_t: Tensor, col_t: Tensor, values_t: Tensor
+    grad: Tensor, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor]:
     """Both gradients from one basis of the output's: ``sum_k T_k g W_k^T`` and ``x^T T_k g``."""
-    weight_gradient, transposed = torch.zeros_like(weight), weight.transpose(1, 2).contiguous()
+    gradient, folded = torch.zeros_like(weight), _fold(weight.transpose(1, 2))
     wide = _is_wide(signal, grad)
     sources, grads = _to_panels(signal, wide=wide), _to_panels(grad, wide=wide)
-    signal_gradient = torch.empty_like(sources)
-    blocks = _row_blocks(crow_t, col_t, values_t, grads.shape[2] * grads.shape[3])
+    signal_gradient = sources.new_empty(sources.shape)
+    blocks = _row_blocks(*arrays[3:], num_columns=grads.shape[2] * grads.shape[3])
     for source, out_grad, target in zip(sources, grads, signal_gradient, strict=True):
-        accumulate = _accumulator(target, transposed)
+        accumulate = _accumulator(target, folded)
 
         def correlate(
             order: int,
@@ -243,11 +261,11 @@ def _shared_gradients(
             accumulate: Callable[[int, int, int, Tensor], None] = accumulate,
         ) -> None:
             rows = _rows(source, start, stop)
-            weight_gradient[order].addmm_(rows.t(), basis.view(-1, weight.shape[2]))
+            gradient[order].addmm_(rows.t(), basis.reshape(-1, weight.shape[2]))
             accumulate(order, start, stop, basis)
 
         _visit_basis(blocks, _flat(out_grad), weight.shape[0], correlate)
-    return _from_panels(signal_gradient), weight_gradient
+    return _from_panels(signal_gradient), _unfold(gradient)
 
 
 @torch.library.custom_op("deepsphere::chebyshev_filter_csr", mutates_args=())
@@ -262,7 +280,7 @@ def _filter_op(
     values_t: Tensor,
 ) -> Tensor:
     """The registered forward operator."""
-    return _filter(signal, weight, crow, col, values)
+    return _filter(signal, weight, (crow, col, values, crow_t, col_t, values_t))
 
 
 @_filter_op.register_fake
@@ -297,14 +315,13 @@ def _gradients_op(
     weight and a Clenshaw sum for the signal have ``in_channels`` each. Where both cost the same
     the second one is taken, for its panels are half as wide.
     """
+    arrays = (crow, col, values, crow_t, col_t, values_t)
     if signal.numel() == 0 or grad.numel() == 0:
         return torch.zeros_like(signal), torch.zeros_like(weight)
     if weight.shape[2] < 2 * weight.shape[1]:
-        return _shared_gradients(grad, signal, weight, crow_t, col_t, values_t)
-    arrays = (crow, col, values, crow_t, col_t, values_t)
+        return _shared_gradients(grad, signal, weight, arrays)
     weight_gradient = _weight_gradient(grad, signal, weight.shape[0], arrays)
-    transposed = weight.transpose(1, 2).contiguous()
-    return _filter(grad, transposed, crow_t, col_t, values_t), weight_gradient
+    return _filter_on_output(grad, weight.transpose(1, 2), arrays[3:]), weight_gradient
 
 
 @_gradients_op.register_fake

@@ -11,6 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
+SparseMatrix = scipy.sparse.csr_matrix | scipy.sparse.csr_array
+
+
 @dataclass(frozen=True, eq=False)
 class SparseOperator:
     """A square sparse matrix in compressed rows, with its transpose at hand.
@@ -61,7 +64,7 @@ def csr_tensor(crow: Tensor, col: Tensor, values: Tensor, num_columns: int) -> T
 
 
 def compressed_rows(
-    matrix: scipy.sparse.spmatrix | scipy.sparse.sparray,
+    matrix: SparseMatrix,
     *,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -70,7 +73,7 @@ def compressed_rows(
 
     Parameters
     ----------
-    matrix : scipy.sparse matrix, shape (rows, columns)
+    matrix : CSR matrix or array of SciPy, shape (rows, columns)
     dtype : torch.dtype
         Floating type of the values.
     device : torch.device
@@ -82,7 +85,8 @@ def compressed_rows(
     """
     rows = scipy.sparse.csr_array(matrix, copy=True)
     rows.sum_duplicates()
-    fits = max(rows.nnz, *rows.shape) < np.iinfo(np.int32).max
+    num_rows, num_columns = matrix.shape  # pyright: ignore[reportGeneralTypeIssues]
+    fits = max(rows.nnz, num_rows, num_columns) < np.iinfo(np.int32).max
     index = torch.int32 if fits else torch.int64
     return (
         torch.as_tensor(rows.indptr, dtype=index, device=device),
@@ -92,7 +96,7 @@ def compressed_rows(
 
 
 def sparse_operator(
-    matrix: scipy.sparse.spmatrix | scipy.sparse.sparray,
+    matrix: SparseMatrix,
     *,
     symmetric: bool,
     dtype: torch.dtype = torch.float32,
@@ -102,7 +106,7 @@ def sparse_operator(
 
     Parameters
     ----------
-    matrix : scipy.sparse matrix, shape (vertices, vertices)
+    matrix : CSR matrix or array of SciPy, shape (vertices, vertices)
     symmetric : bool
         Whether the matrix equals its transpose; then the transpose shares its memory.
     dtype : torch.dtype
@@ -120,16 +124,16 @@ def sparse_operator(
     Examples
     --------
     >>> import scipy.sparse
-    >>> operator = sparse_operator(scipy.sparse.eye_array(3), symmetric=True)
+    >>> operator = sparse_operator(scipy.sparse.eye_array(3, format="csr"), symmetric=True)
     >>> operator.num_vertices
     3
     """
-    num_rows, num_columns = matrix.shape
+    num_rows, num_columns = matrix.shape  # pyright: ignore[reportGeneralTypeIssues]
     if num_rows != num_columns:
         raise ValueError(
             f"matrix must be square, got shape {matrix.shape}; a pooling matrix belongs in "
             "layers.Resample"
         )
     forward = compressed_rows(matrix, dtype=dtype, device=device)
-    backward = forward if symmetric else compressed_rows(matrix.T, dtype=dtype, device=device)
+    backward = forward if symmetric else compressed_rows(matrix.T.tocsr(), dtype=dtype, device=device)
     return SparseOperator(*forward, *backward)

@@ -291,6 +291,8 @@ def _resolve_ordering(ordering: str | None, nest: bool | None) -> Ordering:
     """Ordering from its own word or from the flag of other libraries."""
     if ordering not in (None, "nested", "ring"):
         raise ValueError(f"ordering must be 'nested' or 'ring', got {ordering!r}")
+    if nest is not None and not isinstance(nest, bool | np.bool_):
+        raise ValueError(f"nest must be True or False, got {nest!r}; or write ordering='ring'")
     flagged = None if nest is None else "nested" if nest else "ring"
     if ordering and flagged and ordering != flagged:
         raise ValueError(f"ordering={ordering!r} contradicts nest={nest}; give one of them")

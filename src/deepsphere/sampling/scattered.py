@@ -244,7 +244,7 @@ def _occupied_pixels(sampling: PointSet) -> tuple[Sampling, np.ndarray]:
 
 def _check_lonlat(lon_deg: Degrees, lat_deg: Degrees) -> tuple[np.ndarray, np.ndarray]:
     """Copies of longitude, in [0, 360), and latitude, after checking each value."""
-    lon, lat = (np.array(angles, np.float64) for angles in (lon_deg, lat_deg))
+    lon, lat = _as_numbers("lon_deg", lon_deg), _as_numbers("lat_deg", lat_deg)
     if lon.ndim != 1 or lat.ndim != 1 or len(lon) != len(lat):
         raise ValueError(
             "lon_deg and lat_deg must be lists of the same length, got the shapes "
@@ -276,6 +276,20 @@ def _check_lonlat(lon_deg: Degrees, lat_deg: Degrees) -> tuple[np.ndarray, np.nd
     lon = np.mod(lon, 360.0)
     lon[lon >= 360] = 0.0  # the modulo of a tiny negative number rounds up
     return lon, lat
+
+
+def _as_numbers(name: str, angles: Degrees) -> np.ndarray:
+    """A copy of the angles as float64, unless they are not real numbers."""
+    values = np.asarray(angles)
+    try:
+        if np.iscomplexobj(values):
+            raise ValueError("they are complex")
+        return np.array(values, np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{name} must be real numbers in degrees, got {values.dtype} values: {error}; "
+            "convert columns of text first"
+        ) from error
 
 
 def _check_distinct(sampling: Scattered) -> None:

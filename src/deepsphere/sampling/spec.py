@@ -21,6 +21,8 @@ def sampling_from_spec(spec: str) -> Sampling:
 
     Raises
     ------
+    TypeError
+        If it is not a text.
     ValueError
         If the kind or an option is unknown, or a value is not valid.
 
@@ -33,6 +35,10 @@ def sampling_from_spec(spec: str) -> Sampling:
     """
     from deepsphere.sampling import SAMPLINGS
 
+    if not isinstance(spec, str):
+        raise TypeError(
+            f"a specification must be a text like healpix:nside=32, got {type(spec).__name__}"
+        )
     kind, colon, text = spec.strip().partition(":")
     kind = kind.strip().lower().replace("-", "_")
     if kind not in SAMPLINGS:
@@ -62,7 +68,8 @@ def _read_options(parts: list[str], spec: str) -> dict[str, str]:
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or not name or not value or name in options:
             raise ValueError(
-                f"each option must be given once as name=value, got {part!r} in {spec[:200]!r}"
+                f"each option must be given once as name=value, got {part!r} in {spec[:200]!r}; "
+                "a specification reads like healpix:nside=32,ordering=ring"
             )
         options[name] = value
     return options

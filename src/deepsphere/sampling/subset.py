@@ -182,6 +182,15 @@ class Subset(Sampling):
         return self.base._areas_at(self.indices)
 
 
+def _looks_like_mask(selection: np.ndarray, num_vertices: int) -> bool:
+    """Whether these are the zeros and ones of a mask, as files hold them: indices are distinct."""
+    return (
+        2 < len(selection) == num_vertices
+        and np.issubdtype(selection.dtype, np.number)
+        and bool(np.isin(selection, (0, 1)).all())
+    )
+
+
 def _resolve_selection(selection: np.ndarray, num_vertices: int) -> np.ndarray:
     """Indices of a mask or a list of indices, checked."""
     if selection.ndim != 1:
@@ -195,9 +204,14 @@ def _resolve_selection(selection: np.ndarray, num_vertices: int) -> np.ndarray:
         selection = np.flatnonzero(selection)
     if len(selection) == 0:
         raise ValueError("a subset must keep at least one vertex, got an empty selection")
+    if _looks_like_mask(selection, num_vertices):
+        raise ValueError(
+            f"a mask must be boolean, got {selection.dtype} values 0 and 1; use mask.astype(bool)"
+        )
     if not np.issubdtype(selection.dtype, np.integer):
         raise ValueError(
-            f"a selection must be a boolean mask or integer indices, got {selection.dtype}"
+            f"a selection must be a boolean mask or integer indices, got {selection.dtype}; "
+            "turn weights into a mask by a threshold, as in mask > 0.5"
         )
     outside = selection[(selection < 0) | (selection >= num_vertices)]
     if len(outside):

@@ -7,6 +7,8 @@ It is read by torch alone, with `weights_only=True`: opening one runs no code of
 
 import os
 import pickle
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from deepsphere.version import __version__
 FORMAT = 1
 ENTRY = "deepsphere"
 PREFIX = "model."  # where SphereModule keeps the model
+_BROKEN = (RuntimeError, EOFError, OSError, ValueError, LookupError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -253,9 +256,8 @@ def load(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") ->
     """
     path = Path(path)
     content = _read(path)
-    spec = content[ENTRY]["model"]
     try:
-        model = model_from_spec(spec)
+        model = model_from_spec(content[ENTRY]["model"])
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{path} must describe a model that can be rebuilt, got an error: {_one_line(error)}; "
@@ -322,18 +324,26 @@ def _read(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"path must name a checkpoint, got {path}, which is not a file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        # torch does not compare the checksums, and a changed bit in a weight shows nowhere else
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} must be a checkpoint of plain values and tensors, got a file that is not one "
             "or that holds other Python objects, which are not loaded for your safety"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+    except _BROKEN as error:
         raise ValueError(
             f"{path} must be a complete checkpoint, got {path.stat().st_size} bytes that torch "
             "cannot read; the file is truncated or not a checkpoint, copy it again"
         ) from error
+    if damaged is not None:
+        raise ValueError(
+            f"{path} must be an undamaged checkpoint, got a wrong checksum of its part {damaged}; "
+            "copy it again"
+        )
     is_ours = isinstance(content, dict) and isinstance(content.get(ENTRY), dict)
-    if not is_ours or "state_dict" not in content:
+    if not is_ours or not isinstance(content.get("state_dict"), dict):
         raise ValueError(
             f"{path} must be a checkpoint of deepsphere, got one without the entry {ENTRY!r}; "
             "save it with deepsphere.training.save"
@@ -375,4 +385,6 @@ def _count(names: list[str], what: str) -> str:
 
 def _one_line(error: Exception) -> str:
     """First line of the message of an error."""
+    if isinstance(error, KeyError):  # whose message is the key alone
+        return f"the entry {error} is missing"
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -59,7 +59,8 @@ def predict(
     Raises
     ------
     ValueError
-        If the shape, the ordering or the sampling is not the model's, or a value is not finite.
+        If the shape, the ordering or the sampling is not the model's, or a value of the signals or
+        of the predictions is not finite.
 
     Examples
     --------
@@ -110,7 +111,15 @@ def _run(model: nn.Module, signals: np.ndarray, *, batch_size: int, progress: bo
             ]
     finally:
         model.train(was_training)
-    return torch.cat(outputs).float().cpu().numpy()
+    predictions = torch.cat(outputs).float().cpu().numpy()
+    num_bad = int((~np.isfinite(predictions)).sum())
+    if num_bad:
+        raise ValueError(
+            f"predictions must be finite, got {num_bad} of {predictions.size} that are not, from "
+            f"signals up to {np.abs(signals).max():.3g}; scale the signals as those of the "
+            "training, or train anew if the weights are not finite"
+        )
+    return predictions
 
 
 def _check_shape(model: Any, signals: np.ndarray) -> None:
