@@ -14,7 +14,9 @@ graph = ds.build_graph(stations, num_neighbors=10)
 pyramid = graph.pyramid(num_levels=3)
 print(f"{graph}\nlevels: {[level.num_vertices for level in pyramid.graphs]} stations")
 
-network = ds.models.UNet(pyramid, in_channels=2, out_channels=1, channels=(8, 16, 16), kernel_size=3)
+network = ds.models.UNet(
+    pyramid, in_channels=2, out_channels=1, channels=(8, 16, 16), kernel_size=3
+)
 today = torch.randn(4, stations.num_vertices, 2)  # 4 days, 2 measurements a station
 tomorrow = network(today)
 print(f"{tuple(today.shape)} -> {tuple(tomorrow.shape)}")

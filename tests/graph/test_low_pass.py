@@ -15,7 +15,7 @@ from deepsphere.graph.low_pass import (
     smoothing_matrix,
 )
 from deepsphere.graph.sphere_graph import build_graph
-from deepsphere.sampling import Equiangular, Fibonacci, Healpix, Icosahedral
+from deepsphere.sampling import Equiangular, Fibonacci, Healpix, Icosahedral, Scattered
 
 
 def symbol(matrix, rows, columns, degree, areas=None):
@@ -231,3 +231,15 @@ def test_power_belongs_to_its_method(graph):
 def test_number_of_points_is_checked():
     with pytest.raises(ValueError, match="num_points_per_ratio must be at least 1, got 0"):
         gaussian_pooling_matrix(Healpix(nside=2), Healpix(nside=1), num_points_per_ratio=0)
+
+
+def test_stations_of_a_region_are_smoothed_as_such():
+    """The power depends on the density of points, not on how much of the sphere is empty."""
+    generator = np.random.default_rng(0)
+    lon, lat = generator.uniform(-3, 3, 300), generator.uniform(-3, 3, 300)
+    powers = []
+    for width in (1.0, 0.1):
+        graph = build_graph(Scattered(width * lon, width * lat), num_neighbors=8)
+        powers.append(low_pass_power(graph, 75))
+    assert 1 <= powers[0] <= 30
+    assert abs(powers[1] - powers[0]) <= 0.1 * powers[0] + 1

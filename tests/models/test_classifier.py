@@ -164,7 +164,16 @@ def test_unknown_head_is_rejected(pyramids):
 
 
 def test_signals_that_are_no_tensor_are_rejected(unchecked):
-    model = FCN(PYRAMID, in_channels=1, out_channels=2, channels=(4, 8), kernel_size=2)
-    message = "must be a torch tensor, got ndarray; use torch.from_numpy, or deepsphere.training"
+    pyramid = build_pyramid(Healpix(nside=2), num_levels=2, num_neighbors=8)
+    model = FCN(pyramid, in_channels=1, out_channels=2, channels=(4, 8), kernel_size=2)
+    message = r"must be a torch tensor, got ndarray; use torch\.from_numpy, or deepsphere\.training"
     with pytest.raises(TypeError, match=message):
-        model(np.zeros((1, PYRAMID.graphs[0].num_vertices, 1)))
+        model(np.zeros((1, 48, 1)))
+
+
+def test_graph_in_place_of_a_pyramid_is_rejected(unchecked):
+    graph = build_pyramid(Healpix(nside=2), num_levels=1, num_neighbors=8).graphs[0]
+    with pytest.raises(
+        TypeError, match=r"Pyramid, got SphereGraph; make one of .*graph\.pyramid\("
+    ):
+        FCN(graph, in_channels=1, out_channels=2, channels=(4, 8))  # pyright: ignore[reportArgumentType]

@@ -16,7 +16,10 @@ def random_operator(num_vertices: int, *, symmetric: bool, dtype=torch.float64):
     """A sparse operator with spectral radius below one, and its dense matrix."""
     random = np.random.default_rng(0)
     matrix = scipy.sparse.random_array(
-        (num_vertices, num_vertices), density=0.2 if num_vertices < 50 else 0.1, rng=random, format="csr"
+        (num_vertices, num_vertices),
+        density=0.2 if num_vertices < 50 else 0.1,
+        rng=random,
+        format="csr",
     )
     if symmetric:
         matrix = matrix + matrix.T

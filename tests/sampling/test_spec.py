@@ -1,6 +1,6 @@
-import numpy as np
 import inspect
 
+import numpy as np
 import pytest
 
 from deepsphere.sampling import (

@@ -165,7 +165,7 @@ def test_changed_bit_is_found(path: Path) -> None:
     assert data.count(weight) == 1
     index = data.index(weight)
     path.write_bytes(data[:index] + bytes([data[index] ^ 1]) + data[index + 1 :])
-    with pytest.raises(ValueError, match="got a wrong checksum of its part .*; copy it again"):
+    with pytest.raises(ValueError, match=r"got a wrong checksum of its part .*; copy it again"):
         load(path)
 
 

@@ -101,6 +101,8 @@ def test_unknown_options_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ValueError, match="mismatch must be one of raise, reorder, got 'ignore'"):
         predict(nn.Flatten(), SIGNALS, mismatch="ignore")
+    with pytest.raises(TypeError, match="must be a NumPy array, got Tensor; call the model itself"):
+        predict(nn.Flatten(), torch.from_numpy(SIGNALS))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         predict(nn.Flatten(), SIGNALS, batch_size=0)
     model = FCN(PYRAMID, in_channels=1, out_channels=3, channels=(4,), kernel_size=2)

@@ -84,8 +84,8 @@ def predict_file(
     FileExistsError
         If `target` is there and may not be replaced.
     ValueError
-        If `target` is one of the other files, one of them is damaged, the signals are not those that the model takes, or
-        `ordering` is not the one that the file says.
+        If `target` is one of the other files, one of them is damaged, the signals are not those
+        that the model takes, or `ordering` is not the one that the file says.
     """
     from deepsphere.training import load, predict, read_metadata
 

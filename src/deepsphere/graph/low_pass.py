@@ -18,6 +18,8 @@ from deepsphere.sampling import Sampling
 _ROWS_PER_BLOCK = 8192
 # The mean symbol is an average over vertices: this many drawn ones determine it within a percent.
 _SYMBOL_ROWS = 2048
+# Of a cell to the median one; Voronoi cells of independent points stay below about 5.
+_MAX_AREA_RATIO = 10.0
 # An intermediate entry this small against the dropping threshold cannot come back above it.
 _INTERMEDIATE_SHARE = 0.01
 # Terms of the heat kernel's series are summed until this much of its mass is missing.
@@ -86,7 +88,7 @@ def mean_symbol(graph: SphereGraph, degree: int | float) -> float:
     """
     if degree < 0:
         raise ValueError(f"degree must not be negative, got {degree}; harmonics start at degree 0")
-    points, areas = graph.sampling.points, graph.sampling.areas
+    points, areas = graph.sampling.points, _covered_areas(graph.sampling.areas)
     rows = np.arange(graph.num_vertices)
     if graph.num_vertices > _SYMBOL_ROWS:
         # drawn, not strided: a stride would see one child position of a hierarchical order only
@@ -151,9 +153,18 @@ def low_pass_power(graph: SphereGraph, num_coarse: int, *, attenuation: float = 
     return max(1, round(math.log(attenuation) / math.log1p(-share)))
 
 
+def _covered_areas(areas: Float[np.ndarray, " vertices"]) -> Float[np.ndarray, " vertices"]:
+    """Areas in which the cells that reach around the sphere are cut to what the points cover.
+
+    The Voronoi cells of stations in one region share out the whole sphere, most of it to those on
+    the border; no sampling that covers the sphere has cells so far from the median.
+    """
+    return np.minimum(areas, _MAX_AREA_RATIO * np.median(areas))
+
+
 def _share_at_cutoff(graph: SphereGraph, num_coarse: int) -> float:
     """The mean symbol over the largest eigenvalue at the degree that should be attenuated."""
-    degree = cutoff_degree(num_coarse, float(graph.sampling.areas.sum()))
+    degree = cutoff_degree(num_coarse, float(_covered_areas(graph.sampling.areas).sum()))
     symbol = mean_symbol(graph, degree)
     # without edges there is nothing to filter: one step of the identity
     return symbol / graph.lambda_max if symbol > 0 else 1.0
@@ -366,7 +377,7 @@ def gaussian_pooling_matrix(
             "standard deviations"
         )
     num_fine, num_coarse = fine_sampling.num_vertices, coarse_sampling.num_vertices
-    degree = cutoff_degree(num_coarse, float(coarse_sampling.areas.sum()))
+    degree = cutoff_degree(num_coarse, float(_covered_areas(coarse_sampling.areas).sum()))
     time = -math.log(attenuation) / (degree * (degree + 1))
     num_points = min(num_fine, max(1, round(num_points_per_ratio * num_fine / num_coarse)))
     blocks = [
@@ -391,7 +402,7 @@ def _gaussian_rows(
     nearest = np.reshape(nearest, (len(centers), num_points))
     # relative to the nearest vertex: far from every vertex the exponential would underflow
     exponent = -(distance**2 - distance[:, :1] ** 2) / (4 * time)
-    weights = np.exp(exponent) * fine.areas[nearest]
+    weights = np.exp(exponent) * _covered_areas(fine.areas)[nearest]
     offsets = np.arange(0, nearest.size + 1, num_points)
     shape = (len(centers), fine.num_vertices)
     rows = csr_matrix((weights.ravel(), nearest.ravel(), offsets), shape=shape)

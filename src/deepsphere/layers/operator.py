@@ -58,7 +58,7 @@ class LaplacianOperator(nn.Module):
     def _register(self, dtype: torch.dtype, device: torch.device) -> None:
         """Register the matrix, and its transpose where it differs, as unsaved buffers."""
         matrix = self.graph.rescaled_laplacian()
-        sides = {"": matrix} if self.graph.symmetric else {"": matrix, "_t": matrix.T.tocsr()}
+        sides = {"": matrix} if self.graph.symmetric else {"": matrix, "_t": matrix.T}
         for suffix, side in sides.items():
             arrays = compressed_rows(side, dtype=dtype, device=device)
             for name, array in zip(_ARRAY_NAMES, arrays, strict=True):

@@ -110,7 +110,17 @@ def level_operators(pyramid: Pyramid) -> list[LaplacianOperator]:
     -------
     list of LaplacianOperator
         From the finest level to the coarsest.
+
+    Raises
+    ------
+    TypeError
+        If it is not a pyramid.
     """
+    if not isinstance(pyramid, Pyramid):
+        raise TypeError(
+            f"pyramid must be a Pyramid, got {type(pyramid).__name__}; "
+            "make one of a graph with graph.pyramid(num_levels=3)"
+        )
     return [LaplacianOperator(graph) for graph in pyramid.graphs]
 
 

@@ -10,8 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-
-SparseMatrix = scipy.sparse.csr_matrix | scipy.sparse.csr_array
+SparseMatrix = (
+    scipy.sparse.csr_matrix
+    | scipy.sparse.csr_array
+    | scipy.sparse.csc_matrix
+    | scipy.sparse.csc_array
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ def compressed_rows(
 
     Parameters
     ----------
-    matrix : CSR matrix or array of SciPy, shape (rows, columns)
+    matrix : sparse matrix or array of SciPy, by rows or by columns, shape (rows, columns)
     dtype : torch.dtype
         Floating type of the values.
     device : torch.device
@@ -106,7 +110,7 @@ def sparse_operator(
 
     Parameters
     ----------
-    matrix : CSR matrix or array of SciPy, shape (vertices, vertices)
+    matrix : sparse matrix or array of SciPy, by rows or by columns, shape (vertices, vertices)
     symmetric : bool
         Whether the matrix equals its transpose; then the transpose shares its memory.
     dtype : torch.dtype
@@ -135,5 +139,5 @@ def sparse_operator(
             "layers.Resample"
         )
     forward = compressed_rows(matrix, dtype=dtype, device=device)
-    backward = forward if symmetric else compressed_rows(matrix.T.tocsr(), dtype=dtype, device=device)
+    backward = forward if symmetric else compressed_rows(matrix.T, dtype=dtype, device=device)
     return SparseOperator(*forward, *backward)

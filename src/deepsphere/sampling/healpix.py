@@ -287,7 +287,7 @@ def _resolve_nside(sizes: dict[str, object], orders: dict[str, object]) -> int:
     return 2 ** as_integer(name, value, at_least=0, at_most=MAX_NSIDE.bit_length() - 1)
 
 
-def _resolve_ordering(ordering: str | None, nest: bool | None) -> Ordering:
+def _resolve_ordering(ordering: str | None, nest: object) -> Ordering:
     """Ordering from its own word or from the flag of other libraries."""
     if ordering not in (None, "nested", "ring"):
         raise ValueError(f"ordering must be 'nested' or 'ring', got {ordering!r}")

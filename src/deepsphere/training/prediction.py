@@ -58,6 +58,8 @@ def predict(
 
     Raises
     ------
+    TypeError
+        If the signals are not an array.
     ValueError
         If the shape, the ordering or the sampling is not the model's, or a value of the signals or
         of the predictions is not finite.
@@ -67,6 +69,11 @@ def predict(
     >>> predict(nn.Flatten(), np.ones((2, 3, 1), np.float32))
     array([[1., 1., 1.], [1., 1., 1.]], dtype=float32)
     """
+    if not isinstance(signals, np.ndarray):
+        raise TypeError(
+            f"signals must be a NumPy array, got {type(signals).__name__}; "
+            "call the model itself with tensors"
+        )
     if mismatch not in get_args(Mismatch):
         raise ValueError(
             f"mismatch must be one of {', '.join(get_args(Mismatch))}, got {mismatch!r}"
