@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from deepsphere.graph.coarsening import (
+from deepsphere.graph.coarsening import build_pyramid, pyramid_from_spec
+from deepsphere.graph.pooling_matrices import (
+    adjoint_unpooling_matrix,
     area_unpooling_matrix,
-    build_pyramid,
     contiguous_group_size,
     keep_first_matrix,
     mean_pooling_matrix,
-    pyramid_from_spec,
     subsampling_matrix,
     unpooling_matrix,
 )
@@ -47,14 +47,22 @@ def test_copy_takes_the_shares():
     np.testing.assert_allclose(unpooling_matrix(MEMBERSHIP) @ [2.0, 4.0, 8.0], [2, 3, 4, 7])
 
 
-def test_area_unpooling_is_adjoint_to_area_pooling():
+def test_adjoint_unpooling_is_adjoint_to_area_pooling():
     generator = np.random.default_rng(0)
     fine, coarse = generator.uniform(1, 2, 4), generator.uniform(1, 2, 3)
     x, y = generator.standard_normal(4), generator.standard_normal(3)
     pooled = mean_pooling_matrix(MEMBERSHIP, fine) @ x
-    spread = area_unpooling_matrix(MEMBERSHIP, fine_areas=fine, coarse_areas=coarse) @ y
+    spread = adjoint_unpooling_matrix(MEMBERSHIP, fine_areas=fine, coarse_areas=coarse) @ y
     assert np.sum(coarse * pooled * y) == pytest.approx(np.sum(fine * x * spread))
     assert np.sum(coarse * y) == pytest.approx(np.sum(fine * spread))
+
+
+def test_area_unpooling_weighs_the_parents_by_area():
+    areas = np.array([1.0, 3.0, 2.0])
+    shares = MEMBERSHIP.toarray().T * areas
+    expected = shares @ [2.0, 4.0, 8.0] / shares.sum(axis=1)
+    spread = area_unpooling_matrix(MEMBERSHIP, coarse_areas=areas)
+    np.testing.assert_allclose(spread @ [2.0, 4.0, 8.0], expected)
 
 
 def test_subsampling_takes_the_coincident_vertex():

@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 from scipy.special import eval_legendre
 
-from deepsphere.graph.coarsening import build_pyramid, mean_pooling_matrix
+from deepsphere.graph.coarsening import build_pyramid
 from deepsphere.graph.low_pass import (
     cutoff_degree,
     gaussian_pooling_matrix,
@@ -14,6 +14,7 @@ from deepsphere.graph.low_pass import (
     mean_symbol,
     smoothing_matrix,
 )
+from deepsphere.graph.pooling_matrices import mean_pooling_matrix
 from deepsphere.graph.sphere_graph import build_graph
 from deepsphere.sampling import Equiangular, Fibonacci, Healpix, Icosahedral, Scattered
 

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from deepsphere import layers
-from deepsphere.graph.coarsening import build_pyramid, unpooling_matrix
+from deepsphere.graph.coarsening import build_pyramid
+from deepsphere.graph.pooling_matrices import unpooling_matrix
 from deepsphere.sampling import Healpix
 
 CHANNELS = 4
@@ -75,7 +76,7 @@ LAYERS = {
         (FINE, CHANNELS),
         takes=COARSE,
     )
-    for method in ("copy", "area", "zeros")
+    for method in ("copy", "area", "adjoint", "zeros")
 }  # fmt: skip
 # what another layer of this list is made of, or shows only when it is called on its own output
 _COVERED_ELSEWHERE = {"ChannelsFirst", "LaplacianOperator", "Pool", "Readout", "Unpool"}

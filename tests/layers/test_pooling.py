@@ -9,12 +9,13 @@ import torch
 from scipy.sparse import csr_matrix
 from torch.autograd import gradcheck, gradgradcheck
 
-from deepsphere.graph.coarsening import build_pyramid, mean_pooling_matrix
+from deepsphere.graph.coarsening import build_pyramid
 from deepsphere.graph.low_pass import gaussian_pooling_matrix, low_pass_pooling_matrix
-from deepsphere.layers import resampling
+from deepsphere.graph.pooling_matrices import mean_pooling_matrix
 from deepsphere.layers.pooling import Pool, Unpool
 from deepsphere.layers.resampling import Resample
 from deepsphere.layers.smoothing import UpsampledNonlinearity
+from deepsphere.ops import product
 from deepsphere.sampling import Equiangular, Healpix, Icosahedral
 
 
@@ -161,8 +162,8 @@ def test_resample_is_the_matrix_product(channels):
 
 @pytest.mark.parametrize("side_by_side", [True, False])
 def test_resample_has_the_right_derivative(side_by_side, monkeypatch):
-    monkeypatch.setattr(resampling, "_WIDE_CHANNELS", 4 if side_by_side else 0)
-    monkeypatch.setattr(resampling, "_WIDE_VALUES", 0)
+    monkeypatch.setattr(product, "_WIDE_CHANNELS", 4 if side_by_side else 0)
+    monkeypatch.setattr(product, "_WIDE_VALUES", 0)
     matrix = csr_matrix(np.triu(np.random.default_rng(0).standard_normal((5, 7))))
     layer = Resample(matrix).double()
     x = random(2, 7, 4).requires_grad_()

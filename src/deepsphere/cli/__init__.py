@@ -91,6 +91,10 @@ def _message_for_user(error: Exception) -> str | None:
         context = getattr(error, "ctx", None)
         if context is not None:
             text = f"{text.rstrip('.')}; see  {context.command_path} --help"
+    elif isinstance(error, NotADirectoryError):
+        text = (
+            f"a path must lead through folders, got {error.filename} behind a file; choose another"
+        )
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     elif isinstance(error, ModuleNotFoundError) and str(error).startswith("No module named"):

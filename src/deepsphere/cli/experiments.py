@@ -60,6 +60,7 @@ def train(
     seed: Annotated[
         int, typer.Option(min=0, metavar="NUMBER", help="Of weights, order and rotations.")
     ] = 0,
+    quick: Quick = False,
     changes: Changes = None,
     data: Data = None,
     output: Output = Path("output/train"),
@@ -85,7 +86,7 @@ def train(
     overrides = parse_changes(changes) | {k: v for k, v in named.items() if v is not None}
     default = "digits" if data is None else "mnist"
     summary = train_one(
-        read_recipe(recipe or default, overrides=overrides),
+        read_recipe(recipe or default, quick=quick, overrides=overrides),
         RunKey(seed, network.value, rotate),
         output,
         data=data,

@@ -4,7 +4,23 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+
+def _known_sampling(spec: str) -> str:
+    """The specification, if a sampling can be built from it."""
+    # help texts list recipes and must not wait for what samplings need
+    from deepsphere.sampling import sampling_from_spec
+
+    sampling_from_spec(spec)
+    return spec
 
 
 def _tuple_of_list(value: object) -> object:
@@ -136,7 +152,7 @@ class GraphSection(Section):
         As in `deepsphere.build_graph`, which chooses what is not given.
     """
 
-    sampling: Annotated[str, Field(min_length=1)] = "healpix:8"
+    sampling: Annotated[str, Field(min_length=1), AfterValidator(_known_sampling)] = "healpix:8"
     num_neighbors: Count | None = None
     weights: Literal[
         "gaussian", "inverse_distance", "perraudin", "perraudin_unweighted", "cotangent"

@@ -1,15 +1,6 @@
 """Graphs of samplings: neighbors, weights, Laplacians, spectra, filters and pyramids."""
 
-from deepsphere.graph.coarsening import (
-    Pyramid,
-    area_unpooling_matrix,
-    build_pyramid,
-    keep_first_matrix,
-    mean_pooling_matrix,
-    pyramid_from_spec,
-    subsampling_matrix,
-    unpooling_matrix,
-)
+from deepsphere.graph.coarsening import Pyramid, build_pyramid, pyramid_from_spec
 from deepsphere.graph.filtering import (
     chebyshev_coefficients,
     filter_bank,
@@ -25,6 +16,14 @@ from deepsphere.graph.low_pass import (
     smoothing_matrix,
 )
 from deepsphere.graph.options import GraphOptions
+from deepsphere.graph.pooling_matrices import (
+    adjoint_unpooling_matrix,
+    area_unpooling_matrix,
+    keep_first_matrix,
+    mean_pooling_matrix,
+    subsampling_matrix,
+    unpooling_matrix,
+)
 from deepsphere.graph.smoothness import differential_operator, dirichlet_energy, total_variation
 from deepsphere.graph.spectral_functions import (
     gaussian_band,
@@ -48,6 +47,7 @@ __all__ = [
     "GraphOptions",
     "Pyramid",
     "SphereGraph",
+    "adjoint_unpooling_matrix",
     "area_unpooling_matrix",
     "build_graph",
     "build_pyramid",

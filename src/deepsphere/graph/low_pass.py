@@ -10,7 +10,7 @@ from jaxtyping import Float
 from scipy.sparse import coo_matrix, csr_matrix, identity, vstack
 from scipy.spatial import KDTree
 
-from deepsphere.graph.coarsening import matrix_size, mean_pooling_matrix
+from deepsphere.graph.pooling_matrices import matrix_size, mean_pooling_matrix
 from deepsphere.graph.sphere_graph import SphereGraph
 from deepsphere.sampling import Sampling
 

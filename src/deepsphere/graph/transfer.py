@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 
 from deepsphere.geometry import spherical_delaunay
 from deepsphere.graph.cell_overlap import overlap_areas
-from deepsphere.graph.coarsening import mean_pooling_matrix
+from deepsphere.graph.pooling_matrices import mean_pooling_matrix
 from deepsphere.sampling import Sampling
 
 # Barycentric weights below this are rounding errors of zero: a vertex then takes its own value.

@@ -8,8 +8,10 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from deepsphere.graph.coarsening import (
-    Pyramid,
+from deepsphere.graph.coarsening import Pyramid
+from deepsphere.graph.low_pass import gaussian_pooling_matrix, low_pass_pooling_matrix
+from deepsphere.graph.pooling_matrices import (
+    adjoint_unpooling_matrix,
     area_unpooling_matrix,
     contiguous_group_size,
     keep_first_matrix,
@@ -17,11 +19,10 @@ from deepsphere.graph.coarsening import (
     subsampling_matrix,
     unpooling_matrix,
 )
-from deepsphere.graph.low_pass import gaussian_pooling_matrix, low_pass_pooling_matrix
 from deepsphere.layers.resampling import Resample, check_vertices
 
 PoolName = Literal["mean", "area", "max", "low_pass", "gaussian", "subsample", "keep_first"]
-UnpoolName = Literal["copy", "area", "zeros", "pad_ones", "index"]
+UnpoolName = Literal["copy", "area", "adjoint", "zeros", "pad_ones", "index"]
 
 
 class Pool(nn.Module):
@@ -139,8 +140,10 @@ class Unpool(nn.Module):
 
     ============  ==============================================================================
     ``"copy"``    every child takes its parent's value, or the weighted mean of its parents'
-    ``"area"``    the copy scaled such that the area integral is kept: the adjoint of area pooling
+    ``"area"``    the mean of a vertex's parents weighted by their areas; keeps constants
                   (:func:`area_unpooling_matrix`)
+    ``"adjoint"`` the copy scaled such that the area integral is kept: the adjoint of area pooling
+                  (:func:`adjoint_unpooling_matrix`)
     ``"zeros"``   the value at one child, the one that ``Pool(..., "subsample")`` takes, and zeros
     ``"pad_ones"`` the values at the first vertices, and ones: the icosahedral unpooling of the
                   original, the counterpart of ``Pool(..., "keep_first")``
@@ -258,7 +261,10 @@ def _unpooling_matrix(pyramid: Pyramid, level: int, method: UnpoolName) -> csr_m
     membership = pyramid.memberships[level]
     fine, coarse = pyramid.samplings[level : level + 2]
     if method == "area":
-        return area_unpooling_matrix(membership, fine_areas=fine.areas, coarse_areas=coarse.areas)
+        return area_unpooling_matrix(membership, coarse_areas=coarse.areas)
+    if method == "adjoint":
+        areas = {"fine_areas": fine.areas, "coarse_areas": coarse.areas}
+        return adjoint_unpooling_matrix(membership, **areas)
     if method == "zeros":
         return csr_matrix(subsampling_matrix(membership, fine=fine, coarse=coarse).T)
     return unpooling_matrix(membership)

@@ -4,8 +4,9 @@ from jaxtyping import Float
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from deepsphere.graph.coarsening import Pyramid, mean_pooling_matrix, unpooling_matrix
+from deepsphere.graph.coarsening import Pyramid
 from deepsphere.graph.low_pass import smoothing_matrix
+from deepsphere.graph.pooling_matrices import mean_pooling_matrix, unpooling_matrix
 from deepsphere.layers.blocks import ActivationName, make_activation
 from deepsphere.layers.resampling import Resample, check_vertices
 
