@@ -1,5 +1,7 @@
 """The CSR filter against the plain definition and a dense matrix polynomial."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -204,3 +206,21 @@ def test_bases_written_in_chebyshev_polynomials(num_terms):
     np.testing.assert_allclose(
         chebyshev @ polynomials.bernstein_in_chebyshev(num_terms), bernstein, atol=1e-12
     )
+
+
+def test_scratch_is_kept_small_and_apart_for_every_thread():
+    operator, _ = random_operator(300, symmetric=True)
+    signals = [torch.randn(2, 300, 3).double() for _ in range(8)]
+    weight = torch.randn(5, 3, 3).double()
+
+    def apply(signal):
+        return ops.chebyshev_filter(signal, weight, operator)
+
+    alone = [apply(signal) for signal in signals]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(apply, signals * 10))
+    for value, expected in zip(together, alone * 10, strict=True):
+        assert torch.equal(value, expected)
+    large = csr._scratch(2, torch.empty(csr._KEPT_BYTES // 8, 1, dtype=torch.float64))
+    assert large.shape[0] == 2
+    assert csr._KEPT.memory.numel() <= csr._KEPT_BYTES

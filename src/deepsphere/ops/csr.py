@@ -6,6 +6,7 @@ rows is in cache; and one basis of the output's gradient serves both gradients, 
 input and weight is kept between the passes.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +23,10 @@ _BLOCK_ELEMENTS = 2**19
 _WIDE_ELEMENTS = 2**16
 # Clenshaw's recurrence on the output side pays from about this ratio of channels on.
 _CLENSHAW_RATIO = 3
+# Scratch memory up to this size stays with its thread from call to call: one panel of a map of a
+# million vertices and 16 channels.
+_KEPT_BYTES = 2**26
+_KEPT = threading.local()
 
 
 class _Block(NamedTuple):
@@ -71,10 +76,11 @@ def _visit_basis(
     before, previous = panel, panel
     # made once: fresh memory for every block would cost as much as the product that fills it
     block = panel.new_empty(max(stop - start for start, stop, _ in blocks), panel.shape[1])
+    scratch = iter(_scratch(min(num_orders - 2, 2), panel))
     for order in range(1, num_orders):
         last = order == num_orders - 1
         # up to order 2 `before` is the caller's panel, which must survive
-        current = before if order > 2 or last else torch.empty_like(panel)
+        current = before if order > 2 or last else next(scratch)
         for start, stop, rows in blocks:
             if order > 1:
                 visit(order - 2, start, stop, before[start:stop])
@@ -90,6 +96,22 @@ def _visit_basis(
                     target.copy_(before[start:stop])
                 target.addmm_(rows, previous, beta=-1, alpha=2)
         before, previous = previous, current
+
+
+def _scratch(num_panels: int, panel: Tensor) -> Tensor:
+    """Panels like one, uninitialized; valid until the next call in this thread.
+
+    On CPU small ones are kept and reused: the system's first touch of fresh memory costs a third as
+    much as the product that fills it.
+    """
+    size = num_panels * panel.numel()
+    if panel.device.type != "cpu" or size * panel.element_size() > _KEPT_BYTES:
+        return panel.new_empty(num_panels, *panel.shape)
+    kept: Tensor | None = getattr(_KEPT, "memory", None)
+    if kept is None or kept.numel() < size * panel.element_size():
+        kept = torch.empty(size * panel.element_size(), dtype=torch.uint8)
+        _KEPT.memory = kept
+    return kept[: size * panel.element_size()].view(panel.dtype).view(num_panels, *panel.shape)
 
 
 def _product(rows: Tensor, panel: Tensor, out: Tensor) -> Tensor:
