@@ -5,11 +5,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
 from deepsphere.graph import build_graph, graph_from_spec
 from deepsphere.graph.neighbors import neighbor_distances
 from deepsphere.graph.weights import mean_distance_kernel_width
-from deepsphere.sampling import Equiangular, Fibonacci, Healpix, RandomUniform, Scattered
+from deepsphere.sampling import (
+    Equiangular,
+    Fibonacci,
+    GaussLegendre,
+    Healpix,
+    RandomUniform,
+    Scattered,
+)
 
 HEALPIX = Healpix(nside=8)
 
@@ -107,13 +115,25 @@ def test_disconnected_graph_is_rejected_with_its_components():
     assert graph.lambda_max > 0
 
 
-def test_rings_near_a_pole_disconnect_nearest_neighbors():
-    # the eight nearest of a vertex beside the pole are all on its ring of 400
-    with pytest.raises(
-        ValueError, match=r"components .* more neighbors, or neighborhood='delaunay'"
-    ):
-        build_graph(Equiangular(nlat=8, nlon=400), num_neighbors=8)
-    assert build_graph(Equiangular(nlat=8, nlon=400), neighborhood="delaunay").num_edges > 0
+@pytest.mark.parametrize(
+    "sampling",
+    [Equiangular(nlat=8, nlon=400), Equiangular(nlat=19, poles=2), GaussLegendre(nlat=64)],
+    ids=repr,
+)
+def test_rings_near_a_pole_are_joined(sampling):
+    # the eight nearest of a vertex beside the pole are all on its ring
+    nearest = build_graph(sampling, num_neighbors=8).adjacency
+    assert connected_components(nearest)[0] == 1
+    grid = build_graph(sampling, neighborhood="grid").adjacency
+    assert (nearest[grid.nonzero()] > 0).all()
+
+
+def test_nearest_neighbors_of_scattered_points_may_be_disconnected():
+    lon = np.r_[np.linspace(0, 9, 10), np.linspace(180, 189, 10)]
+    clusters = Scattered(lon, np.tile([0.0, 1.0], 10))
+    with pytest.raises(ValueError, match=r"got 2 components \(sizes, smallest first: 10, 10\)"):
+        build_graph(clusters, num_neighbors=4)
+    assert build_graph(clusters, neighborhood="delaunay", disconnected="allow").num_edges > 0
 
 
 def test_narrow_kernel_disconnects():

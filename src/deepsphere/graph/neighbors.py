@@ -39,7 +39,8 @@ def neighbor_distances(
     sampling
         The vertices.
     neighborhood
-        "knn": the nearest neighbors; "grid": the four neighbors on a latitude-longitude grid;
+        "knn": the nearest neighbors, and on a latitude-longitude grid its four neighbors too, as
+        all the nearest of a vertex near a pole lie on its own ring; "grid": those four alone;
         "pixel": the eight neighbors of a HEALPix pixel; "delaunay": the edges of the spherical
         Delaunay triangulation.
     num_neighbors
@@ -63,7 +64,11 @@ def neighbor_distances(
     """
     root, kept = root_and_indices(sampling)
     if neighborhood == "knn":
-        return nearest_neighbors(root.points, num_neighbors, kept=kept)
+        nearest = nearest_neighbors(root.points, num_neighbors, kept=kept)
+        if not is_grid(root):
+            return nearest
+        # near a pole all the nearest of a vertex lie on its own ring: rings must still be joined
+        return csr_matrix(nearest.maximum(_edge_distances(root.points, grid_edges(root), kept)))
     if neighborhood == "grid":
         edges = grid_edges(root)
     elif neighborhood == "pixel":
