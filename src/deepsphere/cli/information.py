@@ -30,11 +30,11 @@ def info(
         ),
     ],
     num_neighbors: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1, metavar="NUMBER", help="Nearest neighbors that each vertex is joined to."
+            min=1, metavar="NUMBER", help="Nearest neighbors of a vertex; 20 if there are as many."
         ),
-    ] = 20,
+    ] = None,
 ) -> None:
     """Describe a sampling and its graph: vertices, spacing, areas, edges, largest eigenvalue.
 

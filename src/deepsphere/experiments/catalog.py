@@ -33,7 +33,7 @@ def list_everything() -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def describe_sampling(spec: str, *, num_neighbors: int = 20) -> list[tuple[str, str]]:
+def describe_sampling(spec: str, *, num_neighbors: int | None = None) -> list[tuple[str, str]]:
     """The numbers of a sampling and of its Gaussian graph, each with its name.
 
     Parameters
@@ -41,7 +41,7 @@ def describe_sampling(spec: str, *, num_neighbors: int = 20) -> list[tuple[str, 
     spec
         A sampling, e.g. ``"healpix:32"``.
     num_neighbors
-        Of the graph; fewer where there are not as many vertices.
+        Of the graph; 20 if not given, or one less than the vertices where they are fewer.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def describe_sampling(spec: str, *, num_neighbors: int = 20) -> list[tuple[str, 
     Raises
     ------
     ValueError
-        If the specification is not one of a sampling.
+        If the specification is not one of a sampling, or has too few vertices.
 
     Examples
     --------
@@ -60,7 +60,9 @@ def describe_sampling(spec: str, *, num_neighbors: int = 20) -> list[tuple[str, 
     """
     sampling = sampling_from_spec(spec)
     num_vertices = sampling.num_vertices
-    graph = build_graph(sampling, num_neighbors=min(num_neighbors, num_vertices - 1))
+    if num_neighbors is None:
+        num_neighbors = min(20, num_vertices - 1)
+    graph = build_graph(sampling, num_neighbors=num_neighbors)
     distances = np.degrees(_nearest_distances(sampling.points))
     areas = sampling.areas
     degrees = np.diff(graph.adjacency.indptr)
