@@ -69,7 +69,9 @@ def eager_filter(signal: Tensor, weight: Tensor, operator: SparseOperator) -> Te
 def _inputs(case: Case) -> tuple[Tensor, Tensor, SparseOperator]:
     """Random signal and weight, and the operator of the graph."""
     generator = torch.Generator().manual_seed(0)
-    graph = ds.build_graph(ds.Healpix(nside=case.nside), num_neighbors=case.num_neighbors)
+    graph = ds.build_graph(
+        ds.Healpix(nside=case.nside), num_neighbors=case.num_neighbors, weights="gaussian"
+    )
     operator = sparse_operator(graph.rescaled_laplacian(), symmetric=True)
     shape = (case.batch, graph.num_vertices, case.in_channels)
     signal = torch.randn(shape, generator=generator)

@@ -10,7 +10,7 @@ lon_deg = random.uniform(-180, 180, 600)
 lat_deg = np.degrees(np.arcsin(random.uniform(-0.7, 0.95, 600)))  # no station in the far south
 
 stations = ds.Scattered(lon_deg, lat_deg)
-graph = ds.build_graph(stations, num_neighbors=10)
+graph = ds.build_graph(stations)  # weights found for each station among points around it
 pyramid = graph.pyramid(num_levels=3)
 print(f"{graph}\nlevels: {[level.num_vertices for level in pyramid.graphs]} stations")
 

@@ -1,5 +1,7 @@
 """Shapes and types of every annotation are checked while the tests run."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 
 import jaxtyping
@@ -11,6 +13,11 @@ install_import_hook("deepsphere", "beartype.beartype")
 
 # tests are small: threads that wait for each other on a shared machine cost more than they bring
 torch.set_num_threads(1)
+
+# graphs that take long to build are built once per session, and never in the user's cache; also
+# for the processes that tests start
+_CACHE = tempfile.TemporaryDirectory(prefix="deepsphere-tests-")
+os.environ["DEEPSPHERE_CACHE"] = _CACHE.name
 
 
 @pytest.fixture

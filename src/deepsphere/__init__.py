@@ -30,6 +30,12 @@ if TYPE_CHECKING:
         training,
     )
     from deepsphere import plotting as plotting
+    from deepsphere.equivariance import (
+        assert_equivariant,
+        equivariance_error,
+        measure_equivariance,
+        tune_kernel_width,
+    )
     from deepsphere.graph import (
         Pyramid,
         SphereGraph,
@@ -65,16 +71,19 @@ _MODULES = {
     "Scattered": "deepsphere.sampling",
     "SphereGraph": "deepsphere.graph",
     "Subset": "deepsphere.sampling",
+    "assert_equivariant": "deepsphere.equivariance",
     "build_graph": "deepsphere.graph",
     "build_pyramid": "deepsphere.graph",
     "data": "deepsphere.data",
     "equivariance": "deepsphere.equivariance",
+    "equivariance_error": "deepsphere.equivariance",
     "experiments": "deepsphere.experiments",
     "geometry": "deepsphere.geometry",
     "graph": "deepsphere.graph",
     "harmonics": "deepsphere.harmonics",
     "layers": "deepsphere.layers",
     "load": "deepsphere.training.checkpoint",
+    "measure_equivariance": "deepsphere.equivariance",
     "models": "deepsphere.models",
     "ops": "deepsphere.ops",
     "plotting": "deepsphere.plotting",
@@ -83,6 +92,7 @@ _MODULES = {
     "tasks": "deepsphere.tasks",
     "training": "deepsphere.training",
     "transfer_matrix": "deepsphere.graph",
+    "tune_kernel_width": "deepsphere.equivariance",
 }
 """The module in which each public name lives; a module lives in itself."""
 
@@ -101,16 +111,19 @@ __all__ = [
     "SphereGraph",
     "Subset",
     "__version__",
+    "assert_equivariant",
     "build_graph",
     "build_pyramid",
     "data",
     "equivariance",
+    "equivariance_error",
     "experiments",
     "geometry",
     "graph",
     "harmonics",
     "layers",
     "load",
+    "measure_equivariance",
     "models",
     "ops",
     "sampling",
@@ -118,6 +131,7 @@ __all__ = [
     "tasks",
     "training",
     "transfer_matrix",
+    "tune_kernel_width",
 ]
 
 

@@ -70,7 +70,7 @@ def test_position_dependent_scaling_has_the_error_of_the_formula():
         rotated_height = torch.as_tensor(SAMPLING.points @ rotation[:, 2:], dtype=torch.float32)
         rotated = signal_at(rotation)
         difference += float(((height - rotated_height) * rotated).square().sum())
-        norm += float((rotated_height * rotated).square().sum())
+        norm += float((height * signal_at(None)).square().sum())
     assert error.error == pytest.approx((difference / norm) ** 0.5, rel=1e-4)
 
 

@@ -125,7 +125,9 @@ def test_num_neighbors_is_reduced_where_a_level_is_small():
 
 
 def test_kernel_width_grows_with_the_cells():
-    pyramid = build_pyramid(Healpix(nside=8), num_levels=3, num_neighbors=8, kernel_width=0.004)
+    pyramid = build_pyramid(
+        Healpix(nside=8), num_levels=3, num_neighbors=8, weights="gaussian", kernel_width=0.004
+    )
     widths = [graph.options.kernel_width for graph in pyramid.graphs]
     np.testing.assert_allclose(widths, [0.004, 0.016, 0.064])
 
@@ -140,7 +142,9 @@ def test_steps_multiply_memberships():
 
 
 def test_pyramid_of_a_graph_keeps_the_graph():
-    graph = build_graph(Healpix(nside=4), num_neighbors=8, laplacian="normalized")
+    graph = build_graph(
+        Healpix(nside=4), num_neighbors=8, weights="gaussian", laplacian="normalized"
+    )
     pyramid = graph.pyramid(num_levels=2)
     assert pyramid.graphs[0] is graph
     assert pyramid.graphs[1].options == graph.options
@@ -168,7 +172,7 @@ def test_spec_rebuilds_the_pyramid(sampling, steps):
 
 
 def test_scattered_points_have_a_pyramid():
-    pyramid = build_pyramid(build_graph(scattered(200)), num_levels=3)
+    pyramid = build_pyramid(build_graph(scattered(200), num_neighbors=20), num_levels=3)
     counts = [graph.num_vertices for graph in pyramid.graphs]
     assert counts[0] == 200
     assert counts[0] > counts[1] > counts[2]

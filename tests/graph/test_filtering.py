@@ -21,8 +21,10 @@ from deepsphere.sampling import Healpix, RandomUniform
 
 GRAPHS = {
     "combinatorial": lambda: build_graph(Healpix(nside=4)),
-    "normalized": lambda: build_graph(Healpix(nside=4), laplacian="normalized"),
-    "random walk": lambda: build_graph(RandomUniform(150, seed=0), laplacian="random_walk"),
+    "normalized": lambda: build_graph(Healpix(nside=4), weights="gaussian", laplacian="normalized"),
+    "random walk": lambda: build_graph(
+        RandomUniform(150, seed=0), weights="gaussian", laplacian="random_walk"
+    ),
     "voronoi mass": lambda: build_graph(RandomUniform(150, seed=0), weights="cotangent"),
 }
 
@@ -78,10 +80,10 @@ def test_ideal_low_pass_is_a_projection():
 def test_chebyshev_converges_with_order():
     graph = GRAPHS["combinatorial"]()
     signals = random_signals(graph)
-    exact = filter_signal(graph, signals, tikhonov(1.0), method="exact")
+    exact = filter_signal(graph, signals, tikhonov(0.05), method="exact")
     errors = [
         np.abs(
-            filter_signal(graph, signals, tikhonov(1.0), method="chebyshev", order=n) - exact
+            filter_signal(graph, signals, tikhonov(0.05), method="chebyshev", order=n) - exact
         ).max()
         for n in (0, 5, 10, 20, 40)
     ]
@@ -99,7 +101,7 @@ def test_chebyshev_is_exact_for_polynomials():
 
 
 def test_auto_is_exact_for_small_and_chebyshev_for_large():
-    small, large = build_graph(Healpix(nside=4)), build_graph(Healpix(nside=16), num_neighbors=8)
+    small, large = build_graph(Healpix(nside=4)), build_graph(Healpix(nside=16), num_neighbors=12)
     for graph, method in [(small, "exact"), (large, "chebyshev")]:
         signals = random_signals(graph)
         assert np.array_equal(
@@ -190,7 +192,7 @@ def test_negative_order_is_rejected():
 
 
 def test_exact_on_a_large_graph_is_rejected():
-    graph = build_graph(Healpix(nside=32), num_neighbors=8)
+    graph = build_graph(Healpix(nside=32), num_neighbors=8, weights="gaussian")
     with pytest.raises(ValueError, match=r"at most 5000 vertices, got 12288; use .*chebyshev"):
         filter_signal(graph, random_signals(graph), heat(1.0), method="exact")
 

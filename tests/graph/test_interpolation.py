@@ -8,7 +8,9 @@ from deepsphere.sampling import Healpix, RandomUniform
 
 GRAPHS = {
     "combinatorial": lambda: build_graph(Healpix(nside=4)),
-    "random walk": lambda: build_graph(Healpix(nside=4), laplacian="random_walk"),
+    "random walk": lambda: build_graph(
+        Healpix(nside=4), weights="gaussian", laplacian="random_walk"
+    ),
     "voronoi mass": lambda: build_graph(RandomUniform(192, seed=0), weights="cotangent"),
 }
 

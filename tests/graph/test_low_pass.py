@@ -30,7 +30,7 @@ def symbol(matrix, rows, columns, degree, areas=None):
     "sampling", [Healpix(nside=4), Equiangular(nlat=10, nlon=20, poles=1)], ids=repr
 )
 def test_mean_symbol_is_the_sum_of_its_definition(sampling, laplacian):
-    graph = build_graph(sampling, num_neighbors=8, laplacian=laplacian)
+    graph = build_graph(sampling, num_neighbors=8, weights="gaussian", laplacian=laplacian)
     dense, points = graph.laplacian.toarray(), sampling.points
     for degree in (0, 1, 5, 9):
         expected = symbol(dense, points, points, degree, sampling.areas)
@@ -44,7 +44,7 @@ def test_mean_symbol_is_linear_between_degrees():
 
 
 def test_mean_symbol_of_a_large_graph_is_near_that_of_all_vertices():
-    graph = build_graph(Healpix(nside=16), num_neighbors=20)
+    graph = build_graph(Healpix(nside=16), num_neighbors=20, weights="gaussian")
     points = graph.sampling.points
     exact = symbol(graph.laplacian.toarray(), points, points, 16)
     assert mean_symbol(graph, 16) == pytest.approx(exact, rel=0.01)
@@ -62,7 +62,7 @@ def test_cutoff_counts_a_part_by_its_density():
     ("nside", "num_neighbors", "power"), [(16, 20, 4), (8, 20, 4), (16, 8, 7), (8, 8, 7)]
 )
 def test_power_is_that_of_the_published_rule(nside, num_neighbors, power):
-    graph = build_graph(Healpix(nside=nside), num_neighbors=num_neighbors)
+    graph = build_graph(Healpix(nside=nside), num_neighbors=num_neighbors, weights="gaussian")
     assert low_pass_power(graph, 3 * nside**2) == power
 
 
@@ -85,7 +85,7 @@ def test_power_is_at_least_one():
 @pytest.mark.parametrize("laplacian", ["combinatorial", "random_walk"])
 @pytest.mark.parametrize("sampling", [Healpix(nside=4), Icosahedral(subdivisions=4)], ids=repr)
 def test_power_is_the_mean_of_the_filtered_signal(sampling, laplacian):
-    graph = build_graph(sampling, num_neighbors=8, laplacian=laplacian)
+    graph = build_graph(sampling, num_neighbors=8, weights="gaussian", laplacian=laplacian)
     membership = sampling.membership()
     step = np.eye(sampling.num_vertices) - graph.laplacian.toarray() / graph.lambda_max
     expected = mean_pooling_matrix(membership).toarray() @ np.linalg.matrix_power(step, 3)
@@ -132,7 +132,7 @@ def test_small_entries_are_dropped(method):
 
 @pytest.mark.parametrize("laplacian", ["combinatorial", "normalized", "random_walk"])
 def test_low_pass_keeps_constants(laplacian):
-    graph = build_graph(Fibonacci(300), num_neighbors=8, laplacian=laplacian)
+    graph = build_graph(Fibonacci(300), num_neighbors=8, weights="gaussian", laplacian=laplacian)
     pooling = low_pass_pooling_matrix(graph, graph.sampling.membership())
     np.testing.assert_allclose(pooling.sum(axis=1), 1, atol=1e-12)
     assert pooling.data.min() > 0

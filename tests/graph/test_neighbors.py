@@ -135,6 +135,33 @@ def test_grid_edges_are_four_neighbors_periodic_in_longitude():
     assert np.array_equal(distances.toarray() > 0, expected)
 
 
+@pytest.mark.parametrize("nlon", [7, 8])
+def test_eight_grid_edges_are_diagonals_too_and_cross_the_poles(nlon):
+    nlat = 5
+    distances = neighbor_distances(
+        Equiangular(nlat=nlat, nlon=nlon), neighborhood="grid", num_neighbors=8
+    )
+    # half a turn away and one to each side of it; an odd ring has two nearest to half a turn away
+    across = [3, 4, 5] if nlon == 8 else [3, 4]
+    expected = np.zeros((nlat * nlon, nlat * nlon), bool)
+    for row, column in np.ndindex(nlat, nlon):
+        here = row * nlon + column
+        for other in {row - 1, row, row + 1} & {*range(nlat)}:
+            for step in (-1, 0, 1):
+                expected[here, other * nlon + (column + step) % nlon] = True
+        if row in (0, nlat - 1):
+            expected[here, [row * nlon + (column + step) % nlon for step in across]] = True
+        expected[here, here] = False
+    assert np.array_equal(distances.toarray() > 0, expected)
+
+
+def test_eight_grid_edges_join_the_pole_to_its_ring_and_cross_nothing():
+    sampling = Equiangular(nlat=6, nlon=8, poles=2)
+    degree = neighbor_distances(sampling, neighborhood="grid", num_neighbors=8).getnnz(axis=1)
+    # beside a pole: two on the ring, three towards the equator and the pole
+    assert degree.tolist() == [8, *[6] * 8, *[8] * 16, *[6] * 8, 8]
+
+
 @pytest.mark.parametrize(
     ("poles", "north", "south"), [(1, 8, 4), (2, 8, 8), ("south", 4, 8)], ids=["1", "2", "south"]
 )

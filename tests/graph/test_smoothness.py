@@ -35,7 +35,7 @@ def test_dirichlet_energy_of_harmonics_is_their_eigenvalue():
 
 
 def test_total_variation_is_a_sum_over_edges():
-    graph = build_graph(RandomUniform(80, seed=0), num_neighbors=6)
+    graph = build_graph(RandomUniform(80, seed=0), num_neighbors=6, weights="gaussian")
     signal = np.random.default_rng(0).standard_normal((80, 1))
     f = signal[:, 0]
     expected = sum_over_edges(graph, lambda w, i, j: np.sqrt(w) * abs(f[i] - f[j]))

@@ -17,8 +17,10 @@ from deepsphere.sampling import Equiangular, Healpix, RandomUniform
 
 GRAPHS = {
     "combinatorial": lambda: build_graph(Healpix(nside=4)),
-    "normalized": lambda: build_graph(Healpix(nside=4), laplacian="normalized"),
-    "random walk": lambda: build_graph(Healpix(nside=4), laplacian="random_walk"),
+    "normalized": lambda: build_graph(Healpix(nside=4), weights="gaussian", laplacian="normalized"),
+    "random walk": lambda: build_graph(
+        Healpix(nside=4), weights="gaussian", laplacian="random_walk"
+    ),
     "unit mass": lambda: build_graph(Healpix(nside=4), weights="cotangent"),
     "voronoi mass": lambda: build_graph(RandomUniform(150, seed=0), weights="cotangent"),
 }
@@ -42,7 +44,7 @@ def test_fourier_basis_signs_are_fixed():
 
 
 def test_fourier_basis_of_the_lowest_is_part_of_the_whole():
-    graph = build_graph(RandomUniform(150, seed=0))
+    graph = build_graph(RandomUniform(150, seed=0), weights="gaussian")
     whole, part = fourier_basis(graph), fourier_basis(graph, 7)
     assert np.array_equal(part[0], whole[0][:7])
     assert np.array_equal(part[1], whole[1][:, :7])
@@ -66,7 +68,7 @@ def test_fourier_basis_rejects_num_out_of_range(num):
 
 
 def test_fourier_basis_rejects_too_many_of_a_large_graph():
-    graph = build_graph(Healpix(nside=32), num_neighbors=8)
+    graph = build_graph(Healpix(nside=32), num_neighbors=8, weights="gaussian")
     with pytest.raises(ValueError, match=r"num must be at most a tenth of the vertices \(1228\)"):
         fourier_basis(graph)
 
@@ -93,7 +95,7 @@ def dense_largest_eigenvalue(graph) -> float:
 @pytest.mark.parametrize("kind", ["combinatorial", "normalized", "random_walk"])
 @pytest.mark.parametrize("num_vertices", [120, 450])
 def test_largest_eigenvalue_is_just_above_dense(kind, num_vertices):
-    graph = build_graph(RandomUniform(num_vertices, seed=0), laplacian=kind)
+    graph = build_graph(RandomUniform(num_vertices, seed=0), weights="gaussian", laplacian=kind)
     exact = dense_largest_eigenvalue(graph)
     assert exact * (1 - 1e-12) <= graph.lambda_max <= exact * (1 + 2e-6)
 

@@ -23,7 +23,7 @@ HEALPIX = Healpix(nside=8)
 
 
 def test_gaussian_graph_is_the_formula_on_nearest_neighbors():
-    graph = build_graph(HEALPIX, num_neighbors=20, kernel_width=0.004)
+    graph = build_graph(HEALPIX, num_neighbors=20, weights="gaussian", kernel_width=0.004)
     distances = neighbor_distances(HEALPIX, num_neighbors=20).toarray()
     weights = np.where(distances > 0, np.exp(-(distances**2) / (4 * 0.004)), 0.0)
     np.testing.assert_allclose(graph.adjacency.toarray(), weights)
@@ -53,12 +53,12 @@ def test_unweighted_perraudin_graph_has_eight_ones_per_row():
     "sampling", [Equiangular(nlat=12), RandomUniform(300, seed=0)], ids=lambda s: s.kind
 )
 def test_uneven_sampling_gets_the_width_of_the_mean_distance(sampling):
-    graph = build_graph(sampling)
+    graph = build_graph(sampling, weights="gaussian")
     assert graph.kernel_width == mean_distance_kernel_width(neighbor_distances(sampling))
 
 
 def test_other_neighborhoods_get_the_width_of_the_mean_distance():
-    graph = build_graph(HEALPIX, neighborhood="pixel")
+    graph = build_graph(HEALPIX, weights="gaussian", neighborhood="pixel")
     distances = neighbor_distances(HEALPIX, neighborhood="pixel")
     assert graph.kernel_width == mean_distance_kernel_width(distances)
 
@@ -68,6 +68,7 @@ def test_other_neighborhoods_get_the_width_of_the_mean_distance():
     [
         {},
         {"num_neighbors": 8},
+        {"weights": "gaussian"},
         {"weights": "inverse_distance"},
         {"weights": "cotangent", "mass": "voronoi"},
         {"neighborhood": "delaunay"},
@@ -122,9 +123,9 @@ def test_disconnected_graph_is_rejected_with_its_components():
 )
 def test_rings_near_a_pole_are_joined(sampling):
     # the eight nearest of a vertex beside the pole are all on its ring
-    nearest = build_graph(sampling, num_neighbors=8).adjacency
+    nearest = build_graph(sampling, num_neighbors=8, weights="gaussian").adjacency
     assert connected_components(nearest)[0] == 1
-    grid = build_graph(sampling, neighborhood="grid").adjacency
+    grid = build_graph(sampling, weights="gaussian", neighborhood="grid").adjacency
     assert (nearest[grid.nonzero()] > 0).all()
 
 
@@ -132,7 +133,7 @@ def test_nearest_neighbors_of_scattered_points_may_be_disconnected():
     lon = np.r_[np.linspace(0, 9, 10), np.linspace(180, 189, 10)]
     clusters = Scattered(lon, np.tile([0.0, 1.0], 10))
     with pytest.raises(ValueError, match=r"got 2 components \(sizes, smallest first: 10, 10\)"):
-        build_graph(clusters, num_neighbors=4)
+        build_graph(clusters, num_neighbors=4, weights="gaussian")
     assert build_graph(clusters, neighborhood="delaunay", disconnected="allow").num_edges > 0
 
 
@@ -141,13 +142,15 @@ def test_narrow_kernel_disconnects():
         r"got 768 components .* 1, 1, 1, 1, 1, \.\.\.\); use more .*, or a larger kernel_width"
     )
     with pytest.raises(ValueError, match=message):
-        build_graph(HEALPIX, kernel_width=1e-7)
+        build_graph(HEALPIX, weights="gaussian", kernel_width=1e-7)
 
 
 @pytest.mark.parametrize("laplacian", ["combinatorial", "normalized", "random_walk"])
 def test_isolated_vertices_give_zero_rows_not_nan(laplacian):
     part = HEALPIX.subset(np.r_[0:100, 700])
-    graph = build_graph(part, num_neighbors=8, laplacian=laplacian, disconnected="allow")
+    graph = build_graph(
+        part, num_neighbors=8, weights="gaussian", laplacian=laplacian, disconnected="allow"
+    )
     assert graph.adjacency[100].nnz == 0
     assert not graph.laplacian[100].toarray().any()
     assert np.isfinite(graph.rescaled_laplacian().data).all()
@@ -162,7 +165,7 @@ def test_graph_without_edges_rescales_to_minus_identity():
 
 @pytest.mark.parametrize("laplacian", ["combinatorial", "normalized", "random_walk"])
 def test_rescaled_laplacian_has_eigenvalues_from_minus_one_to_one(laplacian):
-    graph = build_graph(Healpix(nside=4), laplacian=laplacian)
+    graph = build_graph(Healpix(nside=4), weights="gaussian", laplacian=laplacian)
     values = np.sort(np.linalg.eigvals(graph.rescaled_laplacian().toarray()).real)
     assert values[0] == pytest.approx(-1, abs=1e-10)
     assert 1 - 1e-9 < values[-1] <= 1 + 1e-12
@@ -182,7 +185,12 @@ def test_voronoi_masses_are_voronoi_areas():
 def test_spec_rebuilds_the_graph():
     rng = np.random.default_rng(0)
     stations = Scattered(rng.uniform(-180, 180, 200), rng.uniform(-90, 90, 200))
-    graph = build_graph(stations.subset(np.arange(150)), num_neighbors=12, laplacian="random_walk")
+    graph = build_graph(
+        stations.subset(np.arange(150)),
+        num_neighbors=12,
+        weights="gaussian",
+        laplacian="random_walk",
+    )
     again = graph_from_spec(graph.spec)
     assert again.options == graph.options
     assert (again.laplacian != graph.laplacian).nnz == 0
@@ -190,7 +198,7 @@ def test_spec_rebuilds_the_graph():
 
 
 def test_spec_is_plain_values():
-    spec = build_graph(HEALPIX, kernel_width=1.0).spec
+    spec = build_graph(HEALPIX, weights="gaussian", kernel_width=1.0).spec
     assert all(isinstance(value, str | int | float | None) for value in spec.values())
 
 
@@ -205,7 +213,7 @@ def test_spec_without_sampling_is_rejected():
 
 
 def test_graph_is_frozen_and_printed_with_its_size():
-    graph = build_graph(HEALPIX, num_neighbors=8)
+    graph = build_graph(HEALPIX, num_neighbors=8, weights="gaussian")
     with pytest.raises(dataclasses.FrozenInstanceError):
         graph.symmetric = False
     text = repr(graph)
@@ -229,7 +237,7 @@ def test_pyramid_starts_with_the_graph():
 def test_subset_of_a_huge_sampling_matches_the_neighbors_of_its_pixels():
     """A patch of 4,096 pixels of nside 1024, whose base has 12.6 million."""
     sampling = Healpix(nside=1024).subset(np.arange(8 * 4096, 9 * 4096))
-    graph = build_graph(sampling, num_neighbors=8)
+    graph = build_graph(sampling, num_neighbors=8, weights="gaussian")
     # inside of a base pixel the 8 neighbors are the 8 nearest, but for strong shear
     pixels = build_graph(sampling, weights="perraudin_unweighted")
     common = graph.adjacency.multiply(pixels.adjacency).nnz

@@ -17,7 +17,14 @@ SPECS = {
     "icosahedral": "icosahedral:subdivisions=4",
     "random_uniform": "random_uniform:num_vertices=200,seed=3",
 }
-WEIGHTS = ["gaussian", "inverse_distance", "cotangent", "perraudin", "perraudin_unweighted"]
+WEIGHTS = [
+    "optimal_symmetric",
+    "gaussian",
+    "inverse_distance",
+    "cotangent",
+    "perraudin",
+    "perraudin_unweighted",
+]
 LAPLACIANS = ["combinatorial", "normalized", "random_walk"]
 
 # of rounding, relative to the largest eigenvalue
@@ -41,6 +48,7 @@ CASES = [
     for weights in WEIGHTS
     for laplacian in LAPLACIANS
     if not weights.startswith("perraudin") or kind in ("healpix", "subset")
+    if weights != "optimal_symmetric" or laplacian == "combinatorial"
 ]
 
 

@@ -1,22 +1,26 @@
 """The graph convolutions against dense polynomials of the Laplacian, and their laws."""
 
 import copy
+import re
 from math import comb
 
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from scipy.sparse import csr_matrix
 
 from deepsphere.geometry import angular_distance
-from deepsphere.graph import build_graph
+from deepsphere.graph import GraphOptions, SphereGraph, build_graph, chebyshev_norms
 from deepsphere.layers import BernsteinConv, ChebConv, LaplacianOperator, MonomialConv
-from deepsphere.sampling import Equiangular, Healpix, RandomUniform
+from deepsphere.sampling import Equiangular, Fibonacci, Healpix, RandomUniform
 
 GRAPHS = {
     "symmetric": build_graph(Healpix(nside=2), num_neighbors=8),
     "not symmetric": build_graph(RandomUniform(60, seed=0), weights="cotangent", mass="voronoi"),
-    "random walk": build_graph(Equiangular(nlat=6), num_neighbors=6, laplacian="random_walk"),
+    "random walk": build_graph(
+        Equiangular(nlat=6), num_neighbors=6, weights="gaussian", laplacian="random_walk"
+    ),
 }
 
 
@@ -152,3 +156,51 @@ def test_sizes_that_are_no_counts_are_rejected(size, value):
 def test_something_else_than_a_graph_is_rejected():
     with pytest.raises(TypeError, match="SphereGraph or a LaplacianOperator, got str"):
         ChebConv("healpix", in_channels=1, out_channels=1, kernel_size=1)  # pyright: ignore[reportArgumentType]
+
+
+def directed_graph(skewness: float) -> SphereGraph:
+    """A graph whose vertices look along a ring, in one direction more than in the other."""
+    sampling = Fibonacci(40)
+    ahead = np.roll(np.eye(40), 1, axis=1)
+    adjacency = csr_matrix((1 + skewness) * ahead + (1 - skewness) * ahead.T)
+    laplacian = csr_matrix(2 * np.eye(40) - adjacency)
+    options = GraphOptions(None, "optimal_rows", None)
+    return SphereGraph(sampling, adjacency, laplacian, options, None, None, False)
+
+
+@pytest.mark.parametrize("layer", [ChebConv, MonomialConv, BernsteinConv])
+def test_unstable_kernel_size_is_warned_of_with_its_norm(layer):
+    graph = directed_graph(0.9)
+    norm = chebyshev_norms(graph, 9)[8]
+    assert norm > 20
+    message = r"kernel_size=10 is unstable .* order 9 amplifies some signals (\d+) times, more .*"
+    message += "weights='optimal_symmetric'"
+    with pytest.warns(UserWarning, match=message) as record:
+        layer(graph, in_channels=1, out_channels=1, kernel_size=10)
+    found = re.search(message, str(record[0].message))
+    assert float(found[1]) == pytest.approx(norm, rel=0.02)
+
+
+def test_stable_graphs_and_low_orders_do_not_warn():
+    # warnings are errors here
+    ChebConv(directed_graph(0.9), in_channels=1, out_channels=1, kernel_size=9)
+    ChebConv(directed_graph(0.0), in_channels=1, out_channels=1, kernel_size=30)
+    ChebConv(GRAPHS["not symmetric"], in_channels=1, out_channels=1, kernel_size=30)
+
+
+def test_conv_on_directed_graph_is_the_dense_polynomial_and_its_gradient_the_transpose():
+    graph = build_graph(RandomUniform(60, seed=0), weights="optimal_rows")
+    dense = graph.rescaled_laplacian().toarray()
+    powers = [np.eye(60), dense, 2 * dense @ dense - np.eye(60)]
+    conv = ChebConv(graph, in_channels=2, out_channels=3, kernel_size=3, bias=False).double()
+    signal = torch.randn(
+        60, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True
+    )
+    out = conv(signal)
+    weight, values = conv.weight.detach().numpy(), signal.detach().numpy()
+    expected = sum(power @ values @ weight[k] for k, power in enumerate(powers))
+    np.testing.assert_allclose(out.detach().numpy(), expected, atol=1e-10)
+    direction = torch.randn_like(out)
+    out.backward(direction)
+    gradient = sum(power.T @ direction.numpy() @ weight[k].T for k, power in enumerate(powers))
+    np.testing.assert_allclose(signal.grad.numpy(), gradient, atol=1e-10)

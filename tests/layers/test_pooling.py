@@ -144,7 +144,9 @@ def test_upsampled_nonlinearity_is_copy_then_low_pass_then_activation(healpix, p
 
 
 def test_upsampled_nonlinearity_keeps_constants_on_any_laplacian():
-    graph = build_pyramid(Healpix(nside=4), num_levels=2, num_neighbors=8, laplacian="normalized")
+    graph = build_pyramid(
+        Healpix(nside=4), num_levels=2, num_neighbors=8, weights="gaussian", laplacian="normalized"
+    )
     layer = UpsampledNonlinearity(graph, 1, "none").double()
     out = layer(torch.ones(48, 1, dtype=torch.float64))
     np.testing.assert_allclose(out, 1, atol=1e-14)

@@ -29,7 +29,7 @@ from deepsphere.sampling import Fibonacci, Healpix
 @pytest.fixture(scope="module")
 def flat_pyramid():
     """Six times the same 1024 vertices: sizes do not depend on the geometry."""
-    graph = build_graph(Fibonacci(1024), num_neighbors=8)
+    graph = build_graph(Fibonacci(1024), num_neighbors=8, weights="gaussian")
     identity = scipy.sparse.identity(1024, format="csr")
     return Pyramid((graph,) * 6, (scipy.sparse.csr_matrix(identity),) * 5, (1,) * 5)
 
@@ -101,7 +101,7 @@ def test_wider_climate_network_is_the_published_52_million():
     with torch.device("meta"):
         # only the learned numbers are counted: the graphs stay where they are
         wide = climate(
-            build_pyramid(Healpix(nside=32), num_levels=6, num_neighbors=8),
+            build_pyramid(Healpix(nside=32), num_levels=6, num_neighbors=8, weights="gaussian"),
             width=2,
             pooling="mean",
             unpooling="copy",

@@ -30,6 +30,7 @@ def stations():
 
 
 def test_dense_regressor_ends_with_a_linear_convolution(stations):
+    torch.manual_seed(0)
     model = DenseRegressor(stations, in_channels=2, out_channels=1, channels=(4, 6)).eval()
     signals = torch.randn(5, 100, 2, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(model(signals), model.head(model.blocks(signals)))

@@ -133,7 +133,7 @@ def test_unknown_color_map_is_rejected():
 
 
 def test_graph_with_too_many_edges_is_rejected():
-    graph = build_graph(Healpix(nside=32), num_neighbors=8)
+    graph = build_graph(Healpix(nside=32), num_neighbors=8, weights="gaussian")
     with pytest.raises(ValueError, match=r"graph must have at most 40000 edges.*got 4"):
         globe(np.asarray(SAMPLING.lat), SAMPLING, graph=graph)
 

@@ -1,10 +1,15 @@
 """What pictures of graphs must show."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix, tril
 
 from deepsphere.graph import build_graph
 from deepsphere.plotting import plot_graph
+from deepsphere.plotting.graphs import front_edges
+from deepsphere.plotting.projections import View
 from deepsphere.sampling import Healpix, Icosahedral
 
 GRAPH = build_graph(Healpix(nside=4), num_neighbors=8)
@@ -52,7 +57,7 @@ def test_edges_of_highlighted_vertex_stand_out():
 
 def test_many_edges_are_stored_as_an_image_in_vector_files():
     few = plot_graph(build_graph(Icosahedral(subdivisions=1), num_neighbors=5))
-    many = plot_graph(build_graph(Healpix(nside=16), num_neighbors=8))
+    many = plot_graph(build_graph(Healpix(nside=16), num_neighbors=8, weights="gaussian"))
     assert not edges_of(few).get_rasterized()
     assert edges_of(many).get_rasterized()
 
@@ -72,3 +77,16 @@ def test_highlight_that_is_no_vertex_is_rejected():
 def test_unknown_color_map_is_rejected():
     with pytest.raises(ValueError, match="cmap must name a matplotlib colour map, got 'grue'"):
         plot_graph(GRAPH, cmap="grue")
+
+
+def test_an_edge_in_one_direction_is_drawn_like_one_in_both():
+    symmetric = build_graph(Icosahedral(subdivisions=2), num_neighbors=5, weights="gaussian")
+    one_way = dataclasses.replace(
+        symmetric, adjacency=csr_matrix(tril(symmetric.adjacency)), vertex_mass=None
+    )
+    view = View("mollweide")
+    for drawn, expected in zip(
+        front_edges(one_way, view), front_edges(symmetric, view), strict=True
+    ):
+        assert np.array_equal(drawn, expected)
+    assert one_way.num_edges == symmetric.num_edges

@@ -1,18 +1,16 @@
 """The rotation error of every layer of a network, measured with exactly rotated inputs."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepsphere.harmonics import rotate_signal
+from deepsphere.equivariance.harmonic_fit import resolved_degree
+from deepsphere.equivariance.ideal_layers import IdealLayers
+from deepsphere.equivariance.recording import evaluation_mode
 from deepsphere.sampling import Sampling
 
 
@@ -27,8 +25,8 @@ class LayerError:
     kind : str
         Its class.
     error : float
-        ``|F(R x) - R F(x)| / |F(x)|``, root mean square over items, rotations and vertices;
-        dimensionless. 0 is equivariant (invariant, for features without vertices).
+        ``|F(R x) - R F(x)| / |F(x)|``, root of the ratio of mean squares over items, rotations and
+        vertices; dimensionless. 0 is equivariant (invariant, for features without vertices).
     invariant : bool
         Whether the output has no vertices, so that R acts on it as the identity.
     """
@@ -51,12 +49,14 @@ def layer_rotation_errors(
 ) -> list[LayerError]:
     r"""The rotation error of each layer of a network, from its input to its output.
 
-    .. math:: E_F = \sqrt{\frac{\sum \|F(R x) - R F(x)\|^2}{\sum \|R F(x)\|^2}}
+    .. math:: E_F^2 = \frac{\sum \|F(R x) - R P F(x)\|^2 + \|F(x) - P F(x)\|^2}
+                          {\sum \|F(x)\|^2}
 
-    Inputs are rotated exactly by the caller. A feature map is rotated through a least-squares
-    harmonic fit up to `max_degree`, so content that the grid does not determine counts as error;
-    both maps are compared on the sampling of the layer. A feature without vertices is compared as
-    it is. Outputs that have vertices and fit none of the samplings are left out.
+    Inputs are rotated exactly by the caller. A feature map is rotated through its least-squares
+    harmonic fit P up to `max_degree`; content that the fit misses counts as error, in F(R x) and in
+    F(x) alike (see :func:`deepsphere.measure_equivariance`). Both maps are compared on the sampling
+    of the layer, vertices weighted by their areas. A feature without vertices is compared as it is.
+    Outputs that have vertices and fit none of the samplings are left out.
 
     A layer is a module in which no other of these layers runs: convolution, normalization,
     activation, pooling, each statistic over the vertices, dense layer; not the blocks of them, nor
@@ -90,6 +90,7 @@ def layer_rotation_errors(
 
     Examples
     --------
+    >>> import torch
     >>> from deepsphere.geometry import random_rotations
     >>> from deepsphere.sampling import Healpix
     >>> sampling = Healpix(nside=2)
@@ -109,111 +110,20 @@ def layer_rotation_errors(
     """
     if len(rotations) == 0:
         raise ValueError("rotations must hold at least one rotation, got none")
-    by_size = {sampling.num_vertices: sampling for sampling in samplings}
-    degree = max_degree or _default_degree
-    with _evaluation(model), torch.no_grad():
-        unrotated = _record(model, signal_at(None), by_size)
-        differences, norms = np.zeros(len(unrotated)), np.zeros(len(unrotated))
+    with evaluation_mode(model):
+        ideal = IdealLayers(model, signal_at(None), samplings, max_degree or resolved_degree)
+        differences = len(rotations) * ideal.unresolved
         for rotation in rotations:
-            rotated = _record(model, signal_at(rotation), by_size)
-            for index, (before, after) in enumerate(zip(unrotated, rotated, strict=True)):
-                expected = before.output.double().numpy()
-                if not before.is_invariant:
-                    sampling = by_size[expected.shape[-2]]
-                    expected = rotate_signal(
-                        expected,
-                        sampling.points,
-                        rotation,
-                        max_degree=degree(sampling),
-                        areas=sampling.areas,
-                    )
-                differences[index] += ((after.output.double().numpy() - expected) ** 2).sum()
-                norms[index] += (expected**2).sum()
+            actual = ideal.outputs_for(signal_at(rotation))
+            for index, expected in enumerate(ideal.rotated(rotation)):
+                differences[index] += ideal.squared_norm(actual[index] - expected)
+    norms = len(rotations) * ideal.squared_norms
     return [
         LayerError(
             name=layer.name or "output",
             kind=layer.kind,
-            error=math.sqrt(difference / norm) if norm else 0.0,
+            error=math.sqrt(differences[index] / norms[index]) if norms[index] else 0.0,
             invariant=layer.is_invariant,
         )
-        for layer, difference, norm in zip(unrotated, differences, norms, strict=True)
+        for index, layer in enumerate(ideal.layers)
     ]
-
-
-def _default_degree(sampling: Sampling) -> int:
-    """The degree that a sampling resolves: harmonics number a third of the vertices."""
-    return math.isqrt(sampling.num_vertices // 3)
-
-
-@contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the duration of a block."""
-    was_training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in was_training.items():
-            module.training = mode
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """What a layer returned in one call."""
-
-    name: str
-    kind: str
-    output: Tensor
-
-    @property
-    def is_invariant(self) -> bool:
-        """Whether it has no vertices."""
-        return self.output.dim() == 2
-
-
-class _Recorder:
-    """The layers that run, in order: modules in which no other layer has run."""
-
-    def __init__(self, num_items: int, by_size: dict[int, Sampling]) -> None:
-        self.layers: list[_Layer] = []
-        self._num_items = num_items
-        self._by_size = by_size
-        self._num_before: list[int] = []  # layers at the start of each module that is running
-
-    def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        """A module starts."""
-        self._num_before.append(len(self.layers))
-
-    def leave(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        """A module returns."""
-        has_layers_inside = self._num_before.pop() < len(self.layers)
-        if isinstance(module, nn.Identity | nn.Dropout) or not self._is_measured(output):
-            return
-        if has_layers_inside and (name or torch.equal(self.layers[-1].output, output.cpu())):
-            return
-        # a copy: an activation may work in place
-        kept = output.detach().to("cpu", copy=True)
-        self.layers.append(_Layer(name, type(module).__name__, kept))
-
-    def _is_measured(self, output: Any) -> bool:
-        """Whether it is a feature map on a known sampling, or features without vertices."""
-        if not isinstance(output, Tensor) or not output.is_floating_point():
-            return False
-        if output.dim() not in (2, 3) or output.shape[0] != self._num_items:
-            return False
-        return output.dim() == 2 or output.shape[-2] in self._by_size
-
-
-def _record(model: nn.Module, signal: Tensor, by_size: dict[int, Sampling]) -> list[_Layer]:
-    """The layers of the model that run on a signal, with their outputs."""
-    recorder = _Recorder(len(signal), by_size)
-    handles = []
-    for name, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(recorder.enter))
-        handles.append(module.register_forward_hook(partial(recorder.leave, name)))
-    try:
-        model(signal)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return recorder.layers

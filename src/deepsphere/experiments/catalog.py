@@ -8,6 +8,7 @@ from scipy.spatial import KDTree
 from deepsphere.experiments.reading import read_recipe, recipe_names
 from deepsphere.geometry import angular_distance
 from deepsphere.graph import SphereGraph, build_graph
+from deepsphere.graph.options import DEFAULT_NUM_NEIGHBORS
 from deepsphere.models import MODELS, PRESETS
 from deepsphere.sampling import SAMPLINGS, Sampling, sampling_from_spec
 
@@ -41,7 +42,7 @@ def describe_sampling(spec: str, *, num_neighbors: int | None = None) -> list[tu
     spec
         A sampling, e.g. ``"healpix:32"``.
     num_neighbors
-        Of the graph; 20 if not given, or one less than the vertices where they are fewer.
+        Of the graph; its default if not given, or one less than the vertices where they are fewer.
 
     Returns
     -------
@@ -60,8 +61,8 @@ def describe_sampling(spec: str, *, num_neighbors: int | None = None) -> list[tu
     """
     sampling = sampling_from_spec(spec)
     num_vertices = sampling.num_vertices
-    if num_neighbors is None:
-        num_neighbors = min(20, num_vertices - 1)
+    if num_neighbors is None and num_vertices <= DEFAULT_NUM_NEIGHBORS:
+        num_neighbors = num_vertices - 1
     graph = build_graph(sampling, num_neighbors=num_neighbors)
     distances = np.degrees(_nearest_distances(sampling.points))
     areas = sampling.areas
@@ -84,7 +85,7 @@ def describe_sampling(spec: str, *, num_neighbors: int | None = None) -> list[tu
         ("graph", _graph_in_words(graph)),
         (
             "edges",
-            f"{graph.num_edges:,}; {degrees.min()} to {degrees.max()} per vertex, "
+            f"{graph.num_edges:,}; a vertex looks along {degrees.min()} to {degrees.max()}, "
             f"mean {degrees.mean():.1f}",
         ),
         ("largest eigenvalue", f"{graph.lambda_max:.6g}"),
@@ -107,7 +108,8 @@ def _graph_in_words(graph: SphereGraph) -> str:
     """How the graph was built."""
     neighbors = graph.options.num_neighbors
     width = graph.kernel_width
-    return f"{neighbors} nearest neighbors, {graph.options.weights} weights" + (
+    edges = "edges of their own" if neighbors is None else f"{neighbors} nearest neighbors"
+    return f"{graph.options.weights} weights on {edges}" + (
         "" if width is None else f", kernel width {width:.4g}"
     )
 

@@ -13,12 +13,13 @@ from deepsphere.geometry.points import (
 )
 from deepsphere.geometry.rotations import random_rotations, rotation_zyz
 from deepsphere.geometry.triangles import triangle_areas, triangle_circumcenters
-from deepsphere.geometry.voronoi import spherical_delaunay, voronoi_areas
+from deepsphere.geometry.voronoi import merge_close_points, spherical_delaunay, voronoi_areas
 
 __all__ = [
     "angular_distance",
     "farthest_points",
     "lonlat_to_points",
+    "merge_close_points",
     "points_to_lonlat",
     "random_rotations",
     "rotation_zyz",

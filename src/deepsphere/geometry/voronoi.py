@@ -102,7 +102,7 @@ def voronoi_areas(
     if triangles is None:
         if _coplanar(points):
             return _lune_areas(points)
-        group, members = _merge_close(points)
+        group, members = merge_close_points(points)
         if len(members) < len(points):
             return (voronoi_areas(points[members]) / np.bincount(group))[group]
         triangles, missing = _hull(points)
@@ -165,8 +165,29 @@ def _hull(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return triangles, np.setdiff1d(np.arange(len(points)), triangles)
 
 
-def _merge_close(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Group of each point among those closer than MERGE_DISTANCE, and one member of each group."""
+def merge_close_points(
+    points: Float[np.ndarray, "vertices 3"],
+) -> tuple[Int[np.ndarray, "vertices"], Int[np.ndarray, "groups"]]:
+    """Points closer than 1e-7 radian as one, so that they can be triangulated.
+
+    Parameters
+    ----------
+    points
+        Unit vectors.
+
+    Returns
+    -------
+    group
+        The group of each point.
+    members
+        A point of each group.
+
+    Examples
+    --------
+    >>> group, members = merge_close_points(np.array([[1.0, 0, 0], [0, 1.0, 0], [1.0, 1e-9, 0]]))
+    >>> group.tolist(), members.tolist()
+    ([0, 1, 0], [0, 1])
+    """
     close = KDTree(points).query_pairs(MERGE_DISTANCE, output_type="ndarray")
     graph = coo_array((np.ones(len(close)), (close[:, 0], close[:, 1])), (len(points),) * 2)
     _, group = connected_components(graph, directed=False)

@@ -1,5 +1,6 @@
 """Graphs of samplings: neighbors, weights, Laplacians, spectra, filters and pyramids."""
 
+from deepsphere.graph.cache import CacheInfo, cache_info, clear_cache
 from deepsphere.graph.coarsening import Pyramid, build_pyramid, pyramid_from_spec
 from deepsphere.graph.filtering import (
     chebyshev_coefficients,
@@ -24,7 +25,12 @@ from deepsphere.graph.pooling_matrices import (
     subsampling_matrix,
     unpooling_matrix,
 )
-from deepsphere.graph.smoothness import differential_operator, dirichlet_energy, total_variation
+from deepsphere.graph.smoothness import (
+    differential_operator,
+    dirichlet_energy,
+    stiffness_matrix,
+    total_variation,
+)
 from deepsphere.graph.spectral_functions import (
     gaussian_band,
     heat,
@@ -38,12 +44,15 @@ from deepsphere.graph.spectrum import (
     graph_fourier_transform,
     inverse_graph_fourier_transform,
     largest_eigenvalue,
+    largest_real_part,
 )
 from deepsphere.graph.sphere_graph import SphereGraph, build_graph, graph_from_spec
+from deepsphere.graph.stability import chebyshev_norms, operator_chebyshev_norms
 from deepsphere.graph.transfer import transfer_matrix
 from deepsphere.graph.weights import kernel_width_from_scale
 
 __all__ = [
+    "CacheInfo",
     "GraphOptions",
     "Pyramid",
     "SphereGraph",
@@ -51,7 +60,10 @@ __all__ = [
     "area_unpooling_matrix",
     "build_graph",
     "build_pyramid",
+    "cache_info",
     "chebyshev_coefficients",
+    "chebyshev_norms",
+    "clear_cache",
     "differential_operator",
     "dirichlet_energy",
     "filter_bank",
@@ -70,13 +82,16 @@ __all__ = [
     "keep_first_matrix",
     "kernel_width_from_scale",
     "largest_eigenvalue",
+    "largest_real_part",
     "localize",
     "low_pass_pooling_matrix",
     "low_pass_power",
     "mean_pooling_matrix",
     "mexican_hat",
+    "operator_chebyshev_norms",
     "pyramid_from_spec",
     "smoothing_matrix",
+    "stiffness_matrix",
     "subsampling_matrix",
     "tikhonov",
     "total_variation",

@@ -193,7 +193,7 @@ def _level_graph(sampling: Sampling, *, finest: SphereGraph, level: int) -> Sphe
     """The graph of a coarser level, with the options of the finest one."""
     options: GraphOptions = finest.options
     num_vertices = root_and_indices(sampling)[0].num_vertices
-    if options.num_neighbors is not None:
+    if options.neighborhood == "knn" and options.num_neighbors is not None:
         num_neighbors = min(options.num_neighbors, num_vertices - 1)
         options = replace(options, num_neighbors=num_neighbors)
     if options.kernel_width is not None:

@@ -32,6 +32,10 @@ def filter_signal(
 ) -> Float[np.ndarray, "*batch vertices channels"]:
     """Signals filtered by a function of the Laplacian: y = g(L) x = U g(Λ) Uᵀ diag(m) x.
 
+    A Laplacian that is self-adjoint for no masses (weights "optimal_rows") has no such basis and is
+    filtered by a polynomial: keep the order low, as its Chebyshev polynomials may grow with their
+    order (`chebyshev_norms`).
+
     Parameters
     ----------
     graph
@@ -44,7 +48,7 @@ def filter_signal(
     method
         "exact" uses the Fourier basis (at most 5,000 vertices, time cubic in their number),
         "chebyshev" a polynomial of L that approximates g on [0, lambda_max] (any size, time
-        linear), "auto" the first up to 1,000 vertices.
+        linear), "auto" the first up to 1,000 vertices where there is a basis.
     order
         Degree of the polynomial of "chebyshev", at least 0.
 
@@ -57,7 +61,7 @@ def filter_signal(
     ------
     ValueError
         If the signals are not finite or not on the vertices of the graph, if order is negative, or
-        if there are too many vertices for the exact method.
+        if the exact method has too many vertices or no orthonormal basis.
 
     Examples
     --------
@@ -144,8 +148,8 @@ def filter_bank_adjoint(
 ) -> Float[np.ndarray, "*batch vertices channels"]:
     """The sum of bands, each filtered by its function: the synthesis operator of a filter bank.
 
-    sum_i g_i(L) y_i is the adjoint of `filter_bank`, and its inverse if the functions form a tight
-    frame, sum_i g_i² = 1.
+    sum_i g_i(L) y_i is the adjoint of `filter_bank` in the inner product in which L is
+    self-adjoint, and its inverse if the functions form a tight frame, sum_i g_i² = 1.
 
     Parameters
     ----------
@@ -293,7 +297,7 @@ def localize(
 def _is_exact(graph: SphereGraph, method: Method, order: int) -> bool:
     """Whether to filter in the Fourier basis, once the method fits the graph."""
     if method == "auto":
-        return graph.num_vertices <= _AUTO_EXACT_VERTICES
+        return graph.vertex_mass is not None and graph.num_vertices <= _AUTO_EXACT_VERTICES
     if method == "exact" and graph.num_vertices > MAX_DENSE_VERTICES:
         raise ValueError(
             f"method='exact' must be used with at most {MAX_DENSE_VERTICES} vertices, got "

@@ -6,7 +6,9 @@ from scipy.sparse import csr_matrix, diags
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import cg
 
+from deepsphere.graph.edge_weights import relative_areas
 from deepsphere.graph.signals import check_signals, from_columns, to_columns
+from deepsphere.graph.smoothness import stiffness_matrix
 from deepsphere.graph.sphere_graph import SphereGraph
 
 # Relative residual of the linear systems.
@@ -22,9 +24,11 @@ def interpolate(
 ) -> Float[np.ndarray, "*batch vertices channels"]:
     """Signals completed where they are not known, as smoothly as the graph allows.
 
-    Minimises sum over known vertices of m_i (x_i - y_i)² + strength x · diag(m) L x (Tikhonov
-    inpainting). Strength 0 is the limit in which known values are kept and the others make the
-    Dirichlet energy least.
+    Minimises sum over known vertices of m_i (x_i - y_i)² + strength x · S x (Tikhonov inpainting),
+    with the Dirichlet energy of the `stiffness_matrix` S. The masses m are those for which L is
+    self-adjoint; where there are none (weights "optimal_rows"), the area of a cell over the mean
+    area. Strength 0 is the limit in which known values are kept and the others make the energy
+    least.
 
     Parameters
     ----------
@@ -75,7 +79,9 @@ def interpolate(
     check_signals(graph, filled)
     columns = to_columns(filled)
     mass = graph.vertex_mass
-    stiffness = csr_matrix(diags(mass) @ graph.laplacian)
+    if mass is None:
+        mass = relative_areas(graph.sampling)
+    stiffness = stiffness_matrix(graph)
     if strength == 0:
         unknown = ~known
         free = stiffness[unknown]

@@ -35,7 +35,9 @@ def combinatorial_laplacian(
     laplacian = diags(degrees(adjacency)) - adjacency
     if mass is not None:
         laplacian = diags(1.0 / mass) @ laplacian
-    return csr_matrix(laplacian)
+    laplacian = csr_matrix(laplacian)
+    laplacian.sort_indices()  # else the first product that wants them in order would
+    return laplacian
 
 
 def normalized_laplacian(adjacency: csr_matrix) -> csr_matrix:

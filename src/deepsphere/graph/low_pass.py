@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 import scipy.special
 from jaxtyping import Float
-from scipy.sparse import coo_matrix, csr_matrix, identity, vstack
+from scipy.sparse import csr_matrix, identity, vstack
 from scipy.spatial import KDTree
 
 from deepsphere.graph.pooling_matrices import matrix_size, mean_pooling_matrix
 from deepsphere.graph.sphere_graph import SphereGraph
+from deepsphere.graph.zonal import symbol_and_gain
 from deepsphere.sampling import Sampling
 
 # Rows of the pooling matrix computed at once: bounds the memory of the wide intermediate rows.
@@ -55,13 +56,11 @@ def cutoff_degree(num_coarse: int, total_area: int | float = 4 * math.pi) -> flo
 def mean_symbol(graph: SphereGraph, degree: int | float) -> float:
     r"""The eigenvalue that a graph's Laplacian has on average for harmonics of one degree.
 
-    .. math:: \lambda_l = \sum_i q_i \sum_j L_{ij} P_l(x_i \cdot x_j)
-              = \sum_i q_i \Big(\sum_j L_{ij} - \sum_j L_{ij} Q_l(u_{ij})\Big),
+    .. math:: \lambda_l = \sum_i q_i \sum_j L_{ij} P_l(x_i \cdot x_j),
 
-    with the areas divided by their sum as :math:`q`, :math:`u = |x_i - x_j|^2` and
-    :math:`Q_l(u) = 1 - P_l(1 - u/2)`, which a recurrence gives without cancellation. Between two
-    integer degrees it is interpolated linearly. Large graphs are measured on 2048 vertices, drawn
-    always alike.
+    as in :func:`deepsphere.graph.zonal.symbol_and_gain`, with the areas divided by their sum as
+    :math:`q`. Between two integer degrees it is interpolated linearly. Large graphs are measured on
+    2048 vertices, drawn always alike.
 
     Parameters
     ----------
@@ -93,24 +92,11 @@ def mean_symbol(graph: SphereGraph, degree: int | float) -> float:
     if graph.num_vertices > _SYMBOL_ROWS:
         # drawn, not strided: a stride would see one child position of a hierarchical order only
         rows = np.random.default_rng(0).choice(graph.num_vertices, _SYMBOL_ROWS, replace=False)
-    entries = coo_matrix(graph.laplacian[rows])
-    squared = np.sum((points[rows[entries.row]] - points[entries.col]) ** 2, axis=1)
     below, above = math.floor(degree), math.ceil(degree)
-    cancelled = _one_minus_legendre(squared, above)
-    complement = cancelled[below] + (degree - below) * (cancelled[above] - cancelled[below])
-    shares = areas[rows] / areas[rows].sum()
-    return float(np.sum(shares[entries.row] * entries.data * (1 - complement)))
-
-
-def _one_minus_legendre(squared: Float[np.ndarray, " pairs"], max_degree: int) -> list[np.ndarray]:
-    """``Q_l(u) = 1 - P_l(1 - u/2)`` for l = 0 .. max_degree, accurate for small u."""
-    legendre, step, values = np.ones_like(squared), -squared / 2, [np.zeros_like(squared)]
-    for degree in range(max_degree):
-        if degree:
-            step = (degree * step - (2 * degree + 1) * (squared / 2) * legendre) / (degree + 1)
-        legendre = legendre + step
-        values.append(values[-1] - step)
-    return values
+    symbol, _ = symbol_and_gain(
+        graph.laplacian[rows], points, above, areas=areas[rows], row_points=points[rows]
+    )
+    return float(symbol[below] + (degree - below) * (symbol[above] - symbol[below]))
 
 
 def low_pass_power(graph: SphereGraph, num_coarse: int, *, attenuation: float = 0.2) -> int:
@@ -167,7 +153,18 @@ def _share_at_cutoff(graph: SphereGraph, num_coarse: int) -> float:
     degree = cutoff_degree(num_coarse, float(_covered_areas(graph.sampling.areas).sum()))
     symbol = mean_symbol(graph, degree)
     # without edges there is nothing to filter: one step of the identity
-    return symbol / graph.lambda_max if symbol > 0 else 1.0
+    return symbol / _largest(graph) if symbol > 0 else 1.0
+
+
+def _largest(graph: SphereGraph) -> float:
+    r"""The :math:`\lambda_{max}` of the smoothing step, for which no entry of it is negative.
+
+    The diagonal of a self-adjoint Laplacian never exceeds its largest eigenvalue, that of another
+    may.
+    """
+    if graph.vertex_mass is not None:
+        return graph.lambda_max
+    return max(graph.lambda_max, float(graph.laplacian.diagonal().max()))
 
 
 def _check_attenuation(attenuation: float) -> None:
@@ -180,6 +177,10 @@ def _check_attenuation(attenuation: float) -> None:
 
 def smoothing_matrix(graph: SphereGraph) -> csr_matrix:
     r"""The operator :math:`I - L/\lambda_{max}`: one step of smoothing on a graph.
+
+    No entry is negative, and rows sum to one with the combinatorial Laplacian. Where L is
+    self-adjoint for no masses, the largest entry of its diagonal stands for :math:`\lambda_{max}`
+    if it is larger, here and in all functions that use this step.
 
     Parameters
     ----------
@@ -197,7 +198,8 @@ def smoothing_matrix(graph: SphereGraph) -> csr_matrix:
     True
     """
     whole = identity(graph.num_vertices, format="csr")
-    scale = 1 / graph.lambda_max if graph.lambda_max > 0 else 0.0
+    largest = _largest(graph)
+    scale = 1 / largest if largest > 0 else 0.0
     return csr_matrix(whole - scale * graph.laplacian)
 
 

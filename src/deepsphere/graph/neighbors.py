@@ -40,11 +40,13 @@ def neighbor_distances(
         The vertices.
     neighborhood
         "knn": the nearest neighbors, and on a latitude-longitude grid its four neighbors too, as
-        all the nearest of a vertex near a pole lie on its own ring; "grid": those four alone;
+        all the nearest of a vertex near a pole lie on its own ring; "grid": the neighbors on such a
+        grid alone;
         "pixel": the eight neighbors of a HEALPix pixel; "delaunay": the edges of the spherical
         Delaunay triangulation.
     num_neighbors
-        The number k of nearest neighbors, 1 to vertices - 1; used by "knn" only.
+        The number k of nearest neighbors, 1 to vertices - 1, for "knn"; 8 for the diagonals of
+        "grid" too. Not used by the others.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def neighbor_distances(
         # near a pole all the nearest of a vertex lie on its own ring: rings must still be joined
         return csr_matrix(nearest.maximum(_edge_distances(root.points, grid_edges(root), kept)))
     if neighborhood == "grid":
-        edges = grid_edges(root)
+        edges = grid_edges(root, 8 if num_neighbors == 8 else 4)
     elif neighborhood == "pixel":
         if not isinstance(root, Healpix):
             raise ValueError(
@@ -229,16 +231,20 @@ def _positions(kept: Int[np.ndarray, "kept"], num_points: int) -> Int[np.ndarray
     return position
 
 
-def grid_edges(sampling: Sampling) -> Int[np.ndarray, "edges 2"]:
-    """Edges of the four-neighbor graph of a latitude-longitude grid.
+def grid_edges(sampling: Sampling, num_neighbors: Literal[4, 8] = 4) -> Int[np.ndarray, "edges 2"]:
+    """Edges of the graph of the four or eight neighbors on a latitude-longitude grid.
 
-    North, south, east and west; rings are closed across longitude 0; no edge crosses a pole, but a
-    vertex on a pole is joined to the whole ring beside it.
+    North, south, east and west; rings are closed across longitude 0, and a vertex on a pole is
+    joined to the whole ring beside it. With eight neighbors the diagonals too, and where no vertex
+    lies on a pole the edges cross it: a vertex of the last ring is joined to the one half a turn
+    away and to the two beside that.
 
     Parameters
     ----------
     sampling
         An `Equiangular` or a full `GaussLegendre` sampling, rings from north to south.
+    num_neighbors
+        4 or 8.
 
     Returns
     -------
@@ -260,7 +266,7 @@ def grid_edges(sampling: Sampling) -> Int[np.ndarray, "edges 2"]:
     ----------
     Khasanova and Frossard, 2017, Graph-based classification of omnidirectional images, section 3.
     """
-    sizes = _ring_sizes(sampling)
+    sizes = ring_sizes(sampling)
     starts = np.concatenate([[0], np.cumsum(sizes)])
     edges = []
     for ring, size in enumerate(sizes):
@@ -269,14 +275,26 @@ def grid_edges(sampling: Sampling) -> Int[np.ndarray, "edges 2"]:
             edges.append(np.stack([here, np.roll(here, -1)], axis=1))
         if ring + 1 < len(sizes):
             below = starts[ring + 1] + np.arange(sizes[ring + 1])
-            edges.append(np.stack(np.broadcast_arrays(*_spread(here, below)), axis=1))
+            edges += _between(here, below, num_neighbors)
+        if num_neighbors == 8 and ring in (0, len(sizes) - 1):
+            edges += _across_the_pole(here)
     return np.concatenate(edges)
 
 
-def _spread(here: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two neighboring rings, a pole (one vertex) repeated to the size of the other."""
+def _between(here: np.ndarray, below: np.ndarray, num_neighbors: int) -> list[np.ndarray]:
+    """Edges between two rings, a pole (one vertex) repeated to the size of the other."""
     size = max(len(here), len(below))
-    return np.resize(here, size), np.resize(below, size)
+    here, below = np.resize(here, size), np.resize(below, size)
+    shifts = (-1, 0, 1) if num_neighbors == 8 else (0,)
+    return [np.stack([here, np.roll(below, shift)], axis=1) for shift in shifts]
+
+
+def _across_the_pole(ring: np.ndarray) -> list[np.ndarray]:
+    """Edges to the vertices half a turn away and beside it; of a pole, only to itself."""
+    # on a ring of an odd size two vertices are nearest to half a turn away
+    half = {len(ring) // 2, (len(ring) + 1) // 2}
+    turns = range(min(half) - 1, max(half) + 2) if len(half) == 1 else half
+    return [np.stack([ring, np.roll(ring, -turn)], axis=1) for turn in turns]
 
 
 def is_grid(sampling: Sampling) -> bool:
@@ -293,7 +311,7 @@ def is_grid(sampling: Sampling) -> bool:
     )
 
 
-def _ring_sizes(sampling: Sampling) -> list[int]:
+def ring_sizes(sampling: Sampling) -> list[int]:
     """The number of vertices on each ring of a grid, from north to south."""
     if isinstance(sampling, Equiangular):
         sizes = [int(sampling.nlon or 2 * sampling.nlat)] * sampling.nlat

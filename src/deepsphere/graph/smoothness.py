@@ -2,8 +2,10 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy.sparse import csr_matrix, triu
+from scipy.sparse import csr_matrix, diags, triu
 
+from deepsphere.graph.edge_weights import relative_areas
+from deepsphere.graph.laplacian import combinatorial_laplacian
 from deepsphere.graph.signals import check_signals, to_columns
 from deepsphere.graph.sphere_graph import SphereGraph
 
@@ -11,14 +13,16 @@ from deepsphere.graph.sphere_graph import SphereGraph
 def dirichlet_energy(
     graph: SphereGraph, signals: Float[np.ndarray, "*batch vertices channels"]
 ) -> Float[np.ndarray, "*batch channels"]:
-    """How much signals vary over the graph: x · diag(m) L x.
+    """How much signals vary over the graph: x · S x with the `stiffness_matrix` S.
 
-    With the combinatorial Laplacian it is the sum over edges of w_ij (x_i - x_j)².
+    With the combinatorial Laplacian it is the sum over edges of w_ij (x_i - x_j)². Where edges have
+    directions (weights "optimal_rows"), it is the sum of m_i w_ij (x_i - x_j)² / 2 over all i and
+    j, with the area of a cell over the mean area as m.
 
     Parameters
     ----------
     graph
-        A graph; m is its ``vertex_mass``, ones if L is symmetric.
+        A graph.
     signals
         Values on its vertices.
 
@@ -44,14 +48,16 @@ def dirichlet_energy(
     """
     check_signals(graph, signals)
     columns = to_columns(signals)
-    energy = (graph.vertex_mass[:, None] * columns * (graph.laplacian @ columns)).sum(axis=0)
+    energy = (columns * (stiffness_matrix(graph) @ columns)).sum(axis=0)
     return energy.reshape(*signals.shape[:-2], signals.shape[-1])
 
 
-def differential_operator(graph: SphereGraph) -> csr_matrix:
-    """The gradient of the graph: (D x)_e = sqrt(w_ij) (x_j - x_i) for each edge e = (i, j), i < j.
+def stiffness_matrix(graph: SphereGraph) -> csr_matrix:
+    """The symmetric positive semidefinite matrix S of the Dirichlet energy x · S x.
 
-    DᵀD is the combinatorial Laplacian without masses, -Dᵀ the divergence of a flow along the edges.
+    S = diag(m) L with the masses for which L is self-adjoint. Where there are none, it is the
+    Laplacian of the weights (m_i w_ij + m_j w_ji) / 2, with the area of a cell over the mean area
+    as m: every edge counts by the area of the vertex that looks along it.
 
     Parameters
     ----------
@@ -61,7 +67,46 @@ def differential_operator(graph: SphereGraph) -> csr_matrix:
     Returns
     -------
     csr_matrix
-        (edges, vertices), edges in the order of the upper triangle of the adjacency, float64.
+        (vertices, vertices), float64.
+
+    Examples
+    --------
+    >>> from deepsphere.graph import build_graph
+    >>> from deepsphere.sampling import RandomUniform
+    >>> graph = build_graph(RandomUniform(60), weights="optimal_rows")
+    >>> matrix = stiffness_matrix(graph)
+    >>> float(abs(matrix - matrix.T).max()), bool(abs(matrix @ np.ones(60)).max() < 1e-9)
+    (0.0, True)
+    """
+    if graph.vertex_mass is not None:
+        return csr_matrix(diags(graph.vertex_mass) @ graph.laplacian)
+    return combinatorial_laplacian(_energy_weights(graph))
+
+
+def _energy_weights(graph: SphereGraph) -> csr_matrix:
+    """Symmetric weights of the edges in the Dirichlet energy."""
+    if graph.vertex_mass is not None:
+        return graph.adjacency
+    weighted = csr_matrix(diags(relative_areas(graph.sampling)) @ graph.adjacency)
+    return csr_matrix((weighted + weighted.T) / 2)
+
+
+def differential_operator(graph: SphereGraph) -> csr_matrix:
+    """The gradient of the graph: (D x)_e = sqrt(w_ij) (x_j - x_i) for each edge e = (i, j), i < j.
+
+    DᵀD is the combinatorial Laplacian without masses, -Dᵀ the divergence of a flow along the edges.
+    Where edges have directions, w_ij are the symmetric weights of the `stiffness_matrix`, which is
+    then DᵀD.
+
+    Parameters
+    ----------
+    graph
+        A graph.
+
+    Returns
+    -------
+    csr_matrix
+        (edges, vertices), in the order of the upper triangle of the symmetric weights, float64.
 
     Examples
     --------
@@ -72,7 +117,7 @@ def differential_operator(graph: SphereGraph) -> csr_matrix:
     >>> bool(abs(gradient.T @ gradient - graph.laplacian).max() < 1e-12)
     True
     """
-    upper = triu(csr_matrix(graph.adjacency), k=1).tocoo()
+    upper = triu(_energy_weights(graph), k=1).tocoo()
     edge = np.arange(upper.nnz)
     root = np.sqrt(upper.data)
     rows, columns = np.concatenate([edge, edge]), np.concatenate([upper.row, upper.col])
@@ -84,6 +129,8 @@ def total_variation(
     graph: SphereGraph, signals: Float[np.ndarray, "*batch vertices channels"]
 ) -> Float[np.ndarray, "*batch channels"]:
     """The sum over edges of sqrt(w_ij) |x_i - x_j|: small for signals that are constant in pieces.
+
+    The weights are those of the `differential_operator`.
 
     Parameters
     ----------

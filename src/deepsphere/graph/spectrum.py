@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_matrix, diags
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, eigs, eigsh
 
 from deepsphere.graph.signals import check_signals
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 # Up to this size a dense solver finds all eigenvalues before a sparse one finds the largest.
 _DENSE_EIGENVALUE_VERTICES = 300
+# Eigenvalues of a matrix that is far from normal move by more than the residual of a vector.
+_NON_NORMAL_MARGIN = 0.02
+# Relative to the eigenvalue; a small part of the margin.
+_NON_NORMAL_TOLERANCE = 1e-3
 # Up to this size the dense basis takes less than a minute and 0.6 GB.
 MAX_DENSE_VERTICES = 5000
 
@@ -80,6 +84,57 @@ def largest_eigenvalue(
     return min(float(values[0]) + residual, gershgorin)
 
 
+def largest_real_part(laplacian: csr_matrix, *, max_iterations: int = 300) -> float:
+    """The largest real part of an eigenvalue of a Laplacian that is not self-adjoint, from above.
+
+    So that 2 L / value - I has eigenvalues with real parts in [-1, 1], it errs upwards: the value
+    found plus its residual plus two percent, at most the Gershgorin bound, which is also taken if
+    the iteration does not converge. Dense up to 300 vertices; beyond by the Arnoldi iteration from
+    a fixed random vector.
+
+    Parameters
+    ----------
+    laplacian
+        D - W with W >= 0: no eigenvalue has a negative real part.
+    max_iterations
+        Restarts of the iteration before it is given up.
+
+    Returns
+    -------
+    float
+        0 for a graph without edges.
+
+    Examples
+    --------
+    >>> laplacian = csr_matrix([[2.0, -2.0, 0.0], [0.0, 2.0, -2.0], [-2.0, 0.0, 2.0]])
+    >>> round(largest_real_part(laplacian), 12)  # the eigenvalues are 0 and 3 +- i sqrt(3)
+    3.06
+    """
+    num_vertices = laplacian.diagonal().size
+    gershgorin = float(np.max(abs(laplacian).sum(axis=1)))
+    if gershgorin == 0.0:
+        return 0.0
+    if num_vertices <= _DENSE_EIGENVALUE_VERTICES:
+        value = float(np.linalg.eigvals(laplacian.toarray()).real.max())
+        return min(value * (1.0 + _NON_NORMAL_MARGIN), gershgorin)
+    start = np.random.default_rng(0).standard_normal(num_vertices)
+    try:
+        found = eigs(
+            laplacian,
+            k=1,
+            which="LR",
+            tol=_NON_NORMAL_TOLERANCE,  # pyright: ignore[reportArgumentType]
+            v0=start,
+            ncv=40,
+            maxiter=max_iterations,
+        )
+    except ArpackNoConvergence:
+        return gershgorin
+    value, vector = np.asarray(found[0])[0], np.asarray(found[1])[:, 0]
+    residual = float(np.linalg.norm(laplacian @ vector - value * vector))
+    return min((float(value.real) + residual) * (1.0 + _NON_NORMAL_MARGIN), gershgorin)
+
+
 def fourier_basis(
     graph: "SphereGraph", num: int | None = None
 ) -> tuple[Float[np.ndarray, "num"], Float[np.ndarray, "vertices num"]]:
@@ -108,7 +163,8 @@ def fourier_basis(
     Raises
     ------
     ValueError
-        If num is out of range, or so many vectors of so large a graph are wanted.
+        If num is out of range, if so many vectors of so large a graph are wanted, or if L is
+        self-adjoint for no masses.
 
     Examples
     --------
@@ -130,7 +186,8 @@ def fourier_basis(
             f"num must be from 1 to the number of vertices ({size}), got {num}; "
             "leave it out for all of them"
         )
-    mass = None if graph.symmetric else graph.vertex_mass
+    vertex_mass = _masses(graph)
+    mass = None if graph.symmetric else vertex_mass
     matrix = _symmetrized(graph.laplacian, mass)
     if size <= MAX_DENSE_VERTICES:
         eigenvalues, vectors = np.linalg.eigh(matrix.toarray())
@@ -173,7 +230,8 @@ def graph_fourier_transform(
     Raises
     ------
     ValueError
-        If the signals are not finite or not on the vertices of the graph.
+        If the signals are not finite or not on the vertices of the graph, or if L is self-adjoint
+        for no masses.
 
     Examples
     --------
@@ -186,7 +244,7 @@ def graph_fourier_transform(
     (48.0, 48.0)
     """
     check_signals(graph, signals)
-    return np.einsum("vn,v,...vc->...nc", vectors, graph.vertex_mass, signals, optimize=True)
+    return np.einsum("vn,v,...vc->...nc", vectors, _masses(graph), signals, optimize=True)
 
 
 def inverse_graph_fourier_transform(
@@ -213,6 +271,17 @@ def inverse_graph_fourier_transform(
     array([0.5, 0.5, 0.5, 0.5])
     """
     return np.einsum("vn,...nc->...vc", vectors, coefficients)
+
+
+def _masses(graph: "SphereGraph") -> Float[np.ndarray, "vertices"]:
+    """The masses for which the Laplacian is self-adjoint, without which it has no Fourier basis."""
+    if graph.vertex_mass is None:
+        raise ValueError(
+            "graph must have a Laplacian that is self-adjoint, as only these have an orthonormal "
+            f"Fourier basis, got weights={graph.options.weights!r}; build it with "
+            "weights='optimal_symmetric', or filter with filter_signal(method='chebyshev')"
+        )
+    return graph.vertex_mass
 
 
 def _symmetrized(laplacian: csr_matrix, mass: Float[np.ndarray, "vertices"] | None) -> csr_matrix:

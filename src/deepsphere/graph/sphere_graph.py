@@ -11,35 +11,28 @@ from jaxtyping import Float
 from scipy.sparse import csr_matrix, identity
 from scipy.sparse.csgraph import connected_components
 
-from deepsphere.geometry import spherical_delaunay, voronoi_areas
-from deepsphere.graph.cotangent import cotangent_weights
+from deepsphere.geometry import voronoi_areas
+from deepsphere.graph.edge_weights import relative_areas, weighted_edges
 from deepsphere.graph.laplacian import (
     combinatorial_laplacian,
     degrees,
     normalized_laplacian,
     random_walk_laplacian,
 )
-from deepsphere.graph.neighbors import Neighborhood, neighbor_distances, root_and_indices
+from deepsphere.graph.neighbors import Neighborhood, root_and_indices
 from deepsphere.graph.options import (
-    DEFAULT_NUM_NEIGHBORS,
     Disconnected,
+    Emphasis,
     GraphOptions,
     LaplacianKind,
     Mass,
     Weights,
     check_choices,
+    has_equal_areas,
     resolve_options,
 )
-from deepsphere.graph.pixel_neighbors import mean_squared_pixel_distance
-from deepsphere.graph.spectrum import largest_eigenvalue
-from deepsphere.graph.weights import (
-    gaussian_weights,
-    inverse_distance_weights,
-    mean_distance_kernel_width,
-    tuned_kernel_width,
-    unit_weights,
-)
-from deepsphere.sampling import Healpix, Sampling, Subset, sampling_from_spec
+from deepsphere.graph.spectrum import largest_eigenvalue, largest_real_part
+from deepsphere.sampling import Sampling, Subset, sampling_from_spec
 
 if TYPE_CHECKING:
     from deepsphere.graph.coarsening import Pyramid
@@ -56,7 +49,8 @@ class SphereGraph:
     sampling
         The vertices.
     adjacency
-        Symmetric weights (vertices, vertices), float64 CSR, nothing on the diagonal.
+        Weights (vertices, vertices), float64 CSR, nothing on the diagonal: row i holds those of the
+        vertices that i looks at. Symmetric, but for the weights "optimal_rows".
     laplacian
         L (vertices, vertices), float64 CSR, not rescaled.
     options
@@ -65,14 +59,14 @@ class SphereGraph:
         The t of the Gaussian kernel in use; None for weights without one.
     vertex_mass
         Positive m for which L is self-adjoint: sum_i m_i f_i (L g)_i = sum_i m_i (L f)_i g_i. Ones
-        if L is symmetric.
+        if L is symmetric; None if it is self-adjoint for no masses ("optimal_rows").
     symmetric
         Whether L is a symmetric matrix.
 
     Examples
     --------
     >>> from deepsphere.sampling import Healpix
-    >>> build_graph(Healpix(nside=8), num_neighbors=8)
+    >>> build_graph(Healpix(nside=8), num_neighbors=8, weights="gaussian")
     SphereGraph(Healpix(nside=8, ordering='nested'), vertices=768, edges=3140, weights='gaussian')
     """
 
@@ -81,7 +75,7 @@ class SphereGraph:
     laplacian: csr_matrix
     options: GraphOptions
     kernel_width: float | None
-    vertex_mass: Float[np.ndarray, "vertices"] = field(repr=False)
+    vertex_mass: Float[np.ndarray, "vertices"] | None = field(repr=False)
     symmetric: bool
 
     @property
@@ -89,19 +83,28 @@ class SphereGraph:
         """Number of vertices."""
         return self.sampling.num_vertices
 
-    @property
+    @cached_property
     def num_edges(self) -> int:
-        """Number of undirected edges."""
-        return self.adjacency.nnz // 2
+        """Number of pairs of vertices that are joined, in one direction or in both."""
+        if self.vertex_mass is not None:
+            return self.adjacency.nnz // 2
+        return csr_matrix(self.adjacency.maximum(self.adjacency.T)).nnz // 2
 
     @cached_property
     def lambda_max(self) -> float:
-        """The largest eigenvalue of the Laplacian, or a bound just above it; computed once."""
+        """The largest real part of an eigenvalue of L, or a bound just above it; computed once.
+
+        The eigenvalues are real unless ``vertex_mass`` is None.
+        """
+        if self.vertex_mass is None:
+            return largest_real_part(self.laplacian)
         mass = None if self.symmetric else self.vertex_mass
         return largest_eigenvalue(self.laplacian, mass=mass)
 
     def rescaled_laplacian(self) -> csr_matrix:
         """2 L / lambda_max - I, whose eigenvalues lie in [-1, 1], where Chebyshev polynomials live.
+
+        Where the eigenvalues are complex, their real parts do.
 
         Returns
         -------
@@ -118,7 +121,7 @@ class SphereGraph:
         Examples
         --------
         >>> from deepsphere.sampling import Healpix
-        >>> build_graph(Healpix(nside=2), num_neighbors=8).spec["weights"]
+        >>> build_graph(Healpix(nside=2), num_neighbors=8, weights="gaussian").spec["weights"]
         'gaussian'
         """
         return {"sampling": self.sampling.spec, **asdict(self.options)}
@@ -145,7 +148,8 @@ def build_graph(
     sampling: Sampling,
     *,
     num_neighbors: int | None = None,
-    weights: Weights = "gaussian",
+    weights: Weights = "optimal",
+    emphasis: Emphasis | None = None,
     kernel_width: float | None = None,
     neighborhood: Neighborhood | None = None,
     laplacian: LaplacianKind = "combinatorial",
@@ -156,23 +160,46 @@ def build_graph(
 
     | weights | w of an edge of chord length d | neighborhood if not given |
     |---|---|---|
+    | "optimal" | the one of the next two that suits the sampling | its own |
+    | "optimal_symmetric" | the w_ij = w_ji >= 0 of least equivariance error | k nearest neighbors |
+    | "optimal_rows" | for each vertex the w_ij >= 0 of least error | chosen among candidates |
     | "gaussian" | exp(-d² / 4t) | k nearest neighbors |
     | "inverse_distance" | 1 / d | 4 neighbors of a grid, else k nearest |
     | "perraudin" | exp(-d² / 2 mean(d²)) | 8 neighbors of a HEALPix pixel |
     | "perraudin_unweighted" | 1 | 8 neighbors of a HEALPix pixel |
     | "cotangent" | (cot α + cot β) / 2 | spherical Delaunay triangulation |
 
+    "optimal" is the symmetric program on samplings spread evenly and on neighborhoods other than
+    "knn"; on scattered points and on grids whose vertices crowd at the poles it is the rows.
+
+    - "optimal_symmetric" minimises the mean squared rotation error of L over all edges at once.
+      L = M⁻¹ (D - W), where m_i is the area of a cell over the mean area (ones, and L symmetric,
+      where all areas are equal): self-adjoint, with real eigenvalues.
+    - "optimal_rows" minimises each row of L = D - W alone. W is not symmetric and L is self-adjoint
+      for no masses; a filter's backward pass uses its transpose. It is the more accurate where
+      points are irregular.
+
+    In both no weight is negative, rows of L sum to zero, the eigenvalues of L have no negative real
+    part, and I - L / max_i L_ii is a stochastic matrix.
+
     The graph of a `Subset` is the graph of its base restricted to the kept vertices: same weights,
-    and no edge across a hole.
+    and no edge across a hole. On more than 2,000 vertices optimal weights are kept on disk, see
+    `cache_info`.
 
     Parameters
     ----------
     sampling
         The vertices.
     num_neighbors
-        k of the nearest neighbors, 1 to vertices - 1; 20 if not given.
+        k of the nearest neighbors, 1 to vertices - 1; 20 if not given. With "optimal_rows" the
+        number of candidates, which fit the sampling if it is not given. On the neighborhood "grid"
+        4, or 8 for the diagonals too.
     weights
         See the table.
+    emphasis
+        Degrees that "optimal_symmetric" favors on samplings that are spread evenly: "low",
+        "balanced" (if not given) or "no_worse", nowhere above the error of Gaussian weights on the
+        same edges if these allow it.
     kernel_width
         t of the Gaussian kernel, squared radians, positive. If not given: on samplings spread
         evenly, the value tuned for equivariance (`tuned_kernel_width`); on others, and on
@@ -181,13 +208,15 @@ def build_graph(
     neighborhood
         "knn", "grid" (latitude-longitude), "pixel" (HEALPix) or "delaunay".
     laplacian
-        "combinatorial" D - W, "normalized" I - D^(-1/2) W D^(-1/2) or "random_walk" I - D⁻¹ W.
+        "combinatorial" D - W, "normalized" I - D^(-1/2) W D^(-1/2) or "random_walk" I - D⁻¹ W;
+        optimal weights are for the first.
     mass
         For "cotangent" weights with the combinatorial Laplacian, L = M⁻¹ (D - W): "unit" gives
         every vertex the area 4π / n (L is symmetric), "voronoi" the area of its Voronoi cell (L is
         self-adjoint for these areas only). If not given: "unit" where all areas are equal.
     disconnected
-        "raise" rejects a graph of several components, "allow" accepts it.
+        "raise" rejects a graph of several components (whose edges may have one direction), "allow"
+        accepts it.
 
     Returns
     -------
@@ -201,6 +230,12 @@ def build_graph(
     ValueError
         If an option is unknown, does not go with another or with the sampling, if there are too few
         vertices for num_neighbors, or if the graph is disconnected.
+
+    Warns
+    -----
+    UserWarning
+        If fewer than 12 nearest neighbors are asked for with symmetric optimal weights on a
+        sampling of a thousand vertices or more, and no emphasis.
 
     Examples
     --------
@@ -226,9 +261,17 @@ def build_graph(
             "make one of points with Scattered(lon_deg, lat_deg), of a text with sampling_from_spec"
         )
     options = resolve_options(
-        sampling, num_neighbors, weights, kernel_width, neighborhood, laplacian, mass, disconnected
+        sampling,
+        num_neighbors=num_neighbors,
+        weights=weights,
+        emphasis=emphasis,
+        kernel_width=kernel_width,
+        neighborhood=neighborhood,
+        laplacian=laplacian,
+        mass=mass,
+        disconnected=disconnected,
     )
-    adjacency, width = _weighted_edges(sampling, options)
+    adjacency, width = weighted_edges(sampling, options)
     if disconnected == "raise":
         _check_connected(sampling, adjacency, options)
     matrix, vertex_mass, symmetric = _laplacian(sampling, adjacency, options)
@@ -276,34 +319,6 @@ def graph_from_spec(spec: Mapping[str, Any]) -> SphereGraph:
     return build_graph(sampling_from_spec(spec["sampling"]), **options)
 
 
-def _weighted_edges(sampling: Sampling, options: GraphOptions) -> tuple[csr_matrix, float | None]:
-    """Adjacency of a graph, and the width of its Gaussian kernel if it has one."""
-    root, kept = root_and_indices(sampling)
-    if options.weights == "cotangent":
-        adjacency = cotangent_weights(root.points, spherical_delaunay(root.points))
-        return (adjacency if kept is None else csr_matrix(adjacency[kept][:, kept])), None
-    choice = {
-        "neighborhood": options.neighborhood,
-        "num_neighbors": options.num_neighbors or DEFAULT_NUM_NEIGHBORS,
-    }
-    distances = neighbor_distances(sampling, **choice)
-    if options.weights == "inverse_distance":
-        return inverse_distance_weights(distances), None
-    if options.weights == "perraudin_unweighted":
-        return unit_weights(distances), None
-    if options.kernel_width is not None:
-        width = options.kernel_width
-    elif options.weights == "perraudin":
-        assert isinstance(root, Healpix)  # neighbor_distances refuses others
-        width = mean_squared_pixel_distance(root.nside) / 2.0
-    elif options.neighborhood == "knn" and root.quasi_uniform:
-        width = tuned_kernel_width(root, choice["num_neighbors"])
-    else:
-        whole = distances if kept is None else neighbor_distances(root, **choice)
-        width = mean_distance_kernel_width(whole)
-    return gaussian_weights(distances, width), width
-
-
 def _check_connected(sampling: Sampling, adjacency: csr_matrix, options: GraphOptions) -> None:
     """Refuse a graph in several pieces."""
     num_components, labels = connected_components(adjacency, directed=False)
@@ -328,7 +343,7 @@ def _check_connected(sampling: Sampling, adjacency: csr_matrix, options: GraphOp
 
 def _laplacian(
     sampling: Sampling, adjacency: csr_matrix, options: GraphOptions
-) -> tuple[csr_matrix, Float[np.ndarray, "vertices"], bool]:
+) -> tuple[csr_matrix, Float[np.ndarray, "vertices"] | None, bool]:
     """Laplacian, the masses for which it is self-adjoint, and whether it is symmetric."""
     ones = np.ones(sampling.num_vertices)
     if options.laplacian == "normalized":
@@ -337,9 +352,14 @@ def _laplacian(
         degree = degrees(adjacency)
         mass = np.where(degree > 0, degree, 1.0)
         return random_walk_laplacian(adjacency), mass, False
+    if options.weights == "optimal_rows":
+        return combinatorial_laplacian(adjacency), None, False
+    root, kept = root_and_indices(sampling)
+    if options.weights == "optimal_symmetric" and not has_equal_areas(root):
+        mass = relative_areas(sampling)
+        return combinatorial_laplacian(adjacency, mass=mass), mass, False
     if options.mass is None:
         return combinatorial_laplacian(adjacency), ones, True
-    root, kept = root_and_indices(sampling)
     if options.mass == "unit":
         area = np.full(len(ones), 4.0 * np.pi / root.num_vertices)
         return combinatorial_laplacian(adjacency, mass=area), ones, True

@@ -1,6 +1,7 @@
 """Graph convolutions: polynomials of the Laplacian, in three bases of the same space."""
 
 import math
+import warnings
 
 import numpy as np
 import torch
@@ -8,10 +9,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepsphere.graph.sphere_graph import SphereGraph
+from deepsphere.graph.stability import chebyshev_norm
 from deepsphere.layers.operator import LaplacianOperator, as_operator
 from deepsphere.ops import chebyshev_filter
 from deepsphere.ops.backends import BackendName
 from deepsphere.ops.polynomials import bernstein_in_chebyshev, monomials_in_chebyshev
+
+# Chebyshev polynomials of every default graph stay near one up to this order.
+_ALWAYS_STABLE_ORDER = 8
+# A polynomial that can amplify a signal more than this drowns those of low order.
+_LARGEST_NORM = 20.0
 
 
 class ChebConv(nn.Module):
@@ -46,6 +53,13 @@ class ChebConv(nn.Module):
     ------
     ValueError
         If a size is below one or not an integer.
+
+    Warns
+    -----
+    UserWarning
+        If the polynomial of the highest order, above 8, can amplify a signal more than 20 times
+        (:func:`deepsphere.graph.chebyshev_norms`), which a Laplacian that is self-adjoint never
+        does.
 
     Examples
     --------
@@ -84,6 +98,7 @@ class ChebConv(nn.Module):
             if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
                 raise ValueError(f"{name} must be an integer of at least 1, got {size!r}")
         self.operator = as_operator(graph)
+        _check_stable(self.operator.graph, kernel_size)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = kernel_size
@@ -163,6 +178,23 @@ class ChebConv(nn.Module):
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"bias={self.bias is not None}"
+        )
+
+
+def _check_stable(graph: SphereGraph, kernel_size: int) -> None:
+    """Warn of a polynomial that amplifies some signals beyond use."""
+    order = kernel_size - 1
+    if order <= _ALWAYS_STABLE_ORDER or graph.vertex_mass is not None:
+        return
+    norm = chebyshev_norm(graph, order)
+    if norm > _LARGEST_NORM:
+        warnings.warn(
+            f"kernel_size={kernel_size} is unstable on this graph: its polynomial of order {order} "
+            f"amplifies some signals {norm:.3g} times, more than {_LARGEST_NORM:g}; use a smaller "
+            "kernel_size, or build the graph with weights='optimal_symmetric' (never more than "
+            "once) or with more num_neighbors",
+            UserWarning,
+            stacklevel=3,
         )
 
 

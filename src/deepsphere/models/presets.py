@@ -66,6 +66,7 @@ def shrec17(
             Healpix(nside=nside),
             num_levels=6,
             num_neighbors=num_neighbors,
+            weights="gaussian",
             laplacian="normalized",
         )
     return FCN(
@@ -134,6 +135,7 @@ def cosmology(
             _first_part(nside, order),
             num_levels=6,
             num_neighbors=num_neighbors,
+            weights="gaussian",
             laplacian="normalized",
         )
     if variant == "fcn":
@@ -330,7 +332,7 @@ def ghcn(
             f"variant must be one of {', '.join(get_args(GhcnVariant))}, got {variant!r}"
         )
     if isinstance(stations, Sampling):
-        stations = build_pyramid(stations, num_levels=1, num_neighbors=5)
+        stations = build_pyramid(stations, num_levels=1, num_neighbors=5, weights="gaussian")
     if variant == "dense":
         return DenseRegressor(
             stations,
@@ -365,7 +367,9 @@ PRESETS: dict[str, Callable[..., nn.Module]] = {
 
 def _icosahedral_pyramid() -> Pyramid:
     """The six levels of the climate data set."""
-    return build_pyramid(Icosahedral(subdivisions=32), num_levels=6, num_neighbors=6)
+    return build_pyramid(
+        Icosahedral(subdivisions=32), num_levels=6, num_neighbors=6, weights="gaussian"
+    )
 
 
 def _first_part(nside: int, order: int) -> Sampling:

@@ -245,7 +245,7 @@ def _lines(graph: SphereGraph | None) -> list[graph_objects.Scatter3d]:
     ]
     traces = [_polylines(np.stack(curves), name="graticule", color=LINE, width=1, opacity=0.6)]
     if graph is not None:
-        upper = triu(graph.adjacency, k=1).tocoo()
+        upper = triu(graph.adjacency.maximum(graph.adjacency.T), k=1).tocoo()
         segments = np.asarray(graph.sampling.points)[np.stack([upper.row, upper.col], axis=1)]
         edges = _polylines(segments, name="edges", color=INK, width=1.5, opacity=0.8)
         edges.visible = False

@@ -106,6 +106,8 @@ def front_edges(
 ) -> tuple[Int[np.ndarray, "edges 2"], Float[np.ndarray, "edges"]]:
     """The edges whose two ends face the viewer, each once, and their weights.
 
+    Of an edge with two weights, one in each direction, it is the larger.
+
     Parameters
     ----------
     graph
@@ -126,7 +128,7 @@ def front_edges(
     >>> len(front_edges(graph, View("mollweide"))[0]) == graph.num_edges
     True
     """
-    upper = triu(graph.adjacency, k=1).tocoo()
+    upper = triu(graph.adjacency.maximum(graph.adjacency.T), k=1).tocoo()
     facing = view.faces_viewer(np.asarray(graph.sampling.points))
     seen = facing[upper.row] & facing[upper.col]
     ends = np.stack([upper.row[seen], upper.col[seen]], axis=1).astype(np.int64)
