@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepsphere.cli import main
+from deepsphere.cli import _show_warning, main
 from deepsphere.cli.options import parse_changes
 from deepsphere.graph import build_graph
 from deepsphere.models import FCN
@@ -77,7 +77,17 @@ def error_of(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 def test_help_names_every_command(capsys):
     assert main([]) == 0
     output = capsys.readouterr().out
-    for word in ("demo", "reproduce", "train", "evaluate", "predict", "plot", "list", "info"):
+    for word in (
+        "demo",
+        "reproduce",
+        "equivariance",
+        "train",
+        "evaluate",
+        "predict",
+        "plot",
+        "list",
+        "info",
+    ):
         assert word in output
 
 
@@ -178,7 +188,7 @@ def test_changes_are_values_of_toml():
         (["frobnicate"], "No such command 'frobnicate'; see  deepsphere --help"),
         (["demo", "--quik"], "No such option: --quik"),
         (["reproduce"], "NAME"),
-        (["reproduce", "digit"], "'digit', did you mean digits?; recipes: digits, mnist"),
+        (["reproduce", "digit"], "'digit', did you mean digits?; recipes: "),
         (["train", "shapes"], "experiment must be one of digits, got 'shapes'"),
         (["train", "digits", "--epochs", "0"], "--epochs"),
         (["train", "digits", "--precision", "8"], "--precision"),
@@ -376,6 +386,29 @@ def test_missing_extra_is_one_line():
         "error: the command needs the package typer, which is not installed; install it with "
         'pip install "deepsphere-torch[train,plot]"\n'
     )
+
+
+def test_warning_is_one_line(capsys):
+    _show_warning(UserWarning("the file is old;\n   it is made again"), UserWarning, "a.py", 1)
+    assert capsys.readouterr().err == "warning: the file is old; it is made again\n"
+
+
+def test_reproduce_measures_a_graph_experiment(tmp_path, capsys):
+    recipe = tmp_path / "widths.toml"
+    recipe.write_text(
+        'experiment = "kernel-widths"\ntitle = "mini"\nsamplings = ["healpix:2"]\n'
+        'num_neighbors = [8]\nobjectives = ["log"]\n',
+        encoding="utf-8",
+    )
+    assert main(["reproduce", str(recipe), "--output", str(tmp_path / "out")]) == 0
+    assert "healpix:2, deviation of the rule" in " ".join(capsys.readouterr().out.split())
+    for name in ("results.json", "numbers.json", "report.html", "figures/kernel-widths.png"):
+        assert (tmp_path / "out" / name).is_file()
+    error = error_of(capsys, "reproduce", recipe, "--data", tmp_path, "--output", tmp_path / "b")
+    assert "data must not be given for kernel-widths" in error
+    assert not (tmp_path / "b").exists()
+    error = error_of(capsys, "train", "digits", "--recipe", recipe)
+    assert "experiment must be digits here, got 'kernel-widths'" in error
 
 
 def test_help_does_not_wait_for_torch():

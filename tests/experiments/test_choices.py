@@ -4,13 +4,8 @@ from typing import get_args
 
 import pytest
 
-from deepsphere.experiments.config import (
-    GraphSection,
-    ModelSection,
-    RivalSection,
-    Section,
-    TrainingSection,
-)
+from deepsphere.experiments.config import GraphSection, Section
+from deepsphere.experiments.digits_config import ModelSection, RivalSection, TrainingSection
 from deepsphere.graph.sphere_graph import Weights
 from deepsphere.layers.blocks import ActivationName, ConvName
 from deepsphere.layers.normalization import NormalizationName

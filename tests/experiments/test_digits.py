@@ -10,8 +10,7 @@ import torch
 
 from deepsphere.data import Digits, ImageSplit
 from deepsphere.experiments import digits as digits_module
-from deepsphere.experiments import run as run_module
-from deepsphere.experiments.config import DataSection, DigitsRecipe
+from deepsphere.experiments import digits_report as report_module
 from deepsphere.experiments.digits import (
     check_claims,
     experiment_fingerprint,
@@ -19,6 +18,7 @@ from deepsphere.experiments.digits import (
     run_digits,
     run_keys,
 )
+from deepsphere.experiments.digits_config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits_data import digest_of_images, load_images
 from deepsphere.experiments.digits_record import RunKey, RunRecord, Score, read_record
 from deepsphere.experiments.digits_report import _errors_by_step
@@ -218,7 +218,7 @@ def test_reproduce_writes_results_figures_and_report(mini: Path, tmp_path: Path,
         raise KeyboardInterrupt
 
     # interrupted after the trainings, nothing looks finished
-    monkeypatch.setattr(run_module, "write_report", stop)
+    monkeypatch.setattr(report_module, "write_report", stop)
     with pytest.raises(KeyboardInterrupt):
         reproduce(recipe, output, command="deepsphere", options=CPU)
     assert not (output / "results.json").exists()

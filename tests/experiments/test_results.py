@@ -75,7 +75,7 @@ def test_file_round_trip_has_the_promised_keys(tmp_path: Path):
     raw = json.loads(path.read_text())
     promised = {"name", "measured", "spread", "published", "source", "unit", "tolerance", "ok"}
     assert promised | {"seconds"} <= set(raw["rows"][0])
-    assert {"rows", "machine", "versions", "recipe", "command"} == set(raw)
+    assert {"rows", "machine", "versions", "recipe", "command", "notes"} == set(raw)
     assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
 
 
@@ -126,7 +126,8 @@ def test_claims_are_summarized():
         (22122.0, "", "22,122"),
         (97.44, "%", "97.4 %"),
         (0.71, "%", "0.7 %"),
-        (0.0612, "", "0.061"),
+        (0.0612, "", "0.0612"),
+        (0.000691, "", "0.000691"),
         (0.0, "", "0.000"),
     ],
 )

@@ -79,9 +79,15 @@ def _run(words: list[str]) -> None:
     with warnings.catch_warnings():
         # torch says it of a format on which we rely knowingly
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+        warnings.showwarning = _show_warning
         result = app(words or ["--help"], prog_name="deepsphere", standalone_mode=False)
     if result == _INTERRUPTED:  # how typer reports it when it does not end the process
         raise KeyboardInterrupt
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """A warning as one line, without the place in the code."""
+    sys.stderr.write(f"warning: {' '.join(str(message).split())}\n")
 
 
 def _message_for_user(error: Exception) -> str | None:

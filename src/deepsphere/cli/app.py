@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from deepsphere.cli import experiments, information, signals
+from deepsphere.cli import experiments, information, measurements, signals
 from deepsphere.version import __version__
 
 _HELP = """Deep learning on the sphere by graph convolution.
@@ -48,6 +48,7 @@ for _panel, _commands in {
         "evaluate": experiments.evaluate,
     },
     "Signals": {"predict": signals.predict, "plot": signals.plot},
+    "Graphs": {"equivariance": measurements.equivariance},
     "Information": {
         "list": information.list_names,
         "info": information.info,

@@ -23,7 +23,7 @@ from deepsphere.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from deepsphere.experiments.config import DigitsRecipe
+    from deepsphere.experiments.config import Recipe
     from deepsphere.experiments.options import RunOptions
 
 
@@ -76,6 +76,7 @@ def train(
 
     Example:  [b]deepsphere train digits --no-rotate --epochs 10[/b]
     """
+    from deepsphere.experiments.digits_config import DigitsRecipe
     from deepsphere.experiments.digits_record import RunKey
     from deepsphere.experiments.options import RunOptions
     from deepsphere.experiments.reading import read_recipe
@@ -86,7 +87,7 @@ def train(
     overrides = parse_changes(changes) | {k: v for k, v in named.items() if v is not None}
     default = "digits" if data is None else "mnist"
     summary = train_one(
-        read_recipe(recipe or default, quick=quick, overrides=overrides),
+        read_recipe(recipe or default, quick=quick, overrides=overrides, recipe_type=DigitsRecipe),
         RunKey(seed, network.value, rotate),
         output,
         data=data,
@@ -206,7 +207,7 @@ def reproduce(
 
 
 def _reproduce(
-    recipe: "DigitsRecipe",
+    recipe: "Recipe",
     output: Path,
     *,
     command: str,

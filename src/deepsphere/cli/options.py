@@ -86,6 +86,27 @@ class Projection(str, Enum):
     orthographic = "orthographic"
 
 
+class WeightsChoice(str, Enum):
+    """Names of edge weights."""
+
+    optimal = "optimal"
+    optimal_symmetric = "optimal_symmetric"
+    optimal_rows = "optimal_rows"
+    gaussian = "gaussian"
+    inverse_distance = "inverse_distance"
+    perraudin = "perraudin"
+    perraudin_unweighted = "perraudin_unweighted"
+    cotangent = "cotangent"
+
+
+class Emphasis(str, Enum):
+    """Degrees that optimal weights favor."""
+
+    low = "low"
+    balanced = "balanced"
+    no_worse = "no_worse"
+
+
 class Ordering(str, Enum):
     """The two orders in which HEALPix maps are stored."""
 

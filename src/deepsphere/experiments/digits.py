@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning
 from rich.progress import Progress, TaskID
 
-from deepsphere.experiments.config import DigitsRecipe
+from deepsphere.experiments.digits_config import DigitsRecipe
 from deepsphere.experiments.digits_data import digest_of_images, load_images
 from deepsphere.experiments.digits_record import (
     NETWORKS,
@@ -17,10 +17,15 @@ from deepsphere.experiments.digits_record import (
     RunRecord,
     read_record,
 )
-from deepsphere.experiments.digits_run import RECORD_FILE, build_domain, run_network
+from deepsphere.experiments.digits_run import (
+    RECORD_FILE,
+    build_domain,
+    check_machine,
+    run_network,
+)
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
-from deepsphere.experiments.results import ResultRow, make_row
+from deepsphere.experiments.results import ResultRow, check_claim_names, make_row
 from deepsphere.training.progress import make_bar
 from deepsphere.version import __version__
 
@@ -149,6 +154,27 @@ _MEASURES = (
 )
 
 
+def check_run(recipe: DigitsRecipe, options: RunOptions, data: Path | None) -> None:
+    """Raise unless the recipe can be run on this machine and its claims are about its rows.
+
+    Parameters
+    ----------
+    recipe
+        What to run.
+    options
+        How this machine computes.
+    data
+        Folder of the MNIST files; looked into later, by `experiment_fingerprint`.
+
+    Raises
+    ------
+    ValueError
+        See `check_claims` and `check_machine`.
+    """
+    check_claims(recipe)
+    check_machine(options)
+
+
 def check_claims(recipe: DigitsRecipe) -> None:
     """Raise unless every claim of the recipe is about a row of the results.
 
@@ -163,11 +189,7 @@ def check_claims(recipe: DigitsRecipe) -> None:
         If one is not.
     """
     names = [f"{TITLES[network]}, {measure.name}" for network in NETWORKS for measure in _MEASURES]
-    for claim in recipe.claims:
-        if claim.name not in names:
-            raise ValueError(
-                f"claims must be about a measured row, got {claim.name!r}; rows: {'; '.join(names)}"
-            )
+    check_claim_names(recipe.claims, names)
 
 
 def result_rows(recipe: DigitsRecipe, records: Records) -> list[ResultRow]:

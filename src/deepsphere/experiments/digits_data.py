@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from deepsphere.data import Digits, ImageSplit, load_digits, load_mnist, stratified_choice
-from deepsphere.experiments.config import DataSection
+from deepsphere.experiments.digits_config import DataSection
 
 
 def load_images(section: DataSection, folder: Path | None) -> Digits:

@@ -1,6 +1,5 @@
 """The report of the digits experiment: everything that there is to see, in one HTML file."""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -8,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from matplotlib.figure import Figure
 from torch import nn
 
 from deepsphere.data import Digits, ImageSplit, evaluation_rotations, stereographic_signals
 from deepsphere.equivariance import LayerError, layer_rotation_errors
-from deepsphere.experiments.config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits import Records
+from deepsphere.experiments.digits_config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits_data import load_images
 from deepsphere.experiments.digits_record import NETWORKS, TITLES, RunKey
 from deepsphere.experiments.digits_run import MODEL_FILE, build_domain, sampling_of
 from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE, RUN_FOLDER
+from deepsphere.experiments.pages import ReportPage, write_reproduction
 from deepsphere.experiments.results import (
     ResultRow,
     Results,
@@ -43,13 +42,11 @@ from deepsphere.plotting import (
     plot_spectral_response,
     plot_training_curves,
 )
-from deepsphere.plotting.report import Picture
 from deepsphere.sampling import Healpix, Sampling
 from deepsphere.training import load
 from deepsphere.training.progress import track
 
 _PROTOCOLS = {"NR/NR": (False, False), "R/R": (True, True), "NR/R": (False, True)}
-_RESOLUTION = 160  # dots per inch
 _NUM_DRAWN = 4
 _FINE = Healpix(nside=32)  # on which people recognise the digits
 _NUM_MEASURED_IMAGES = 20
@@ -66,24 +63,6 @@ _STEPS = {
     "Resample": "upsample",  # where it is not the work of a pooling
     "Linear": "logits",
 }
-
-
-class _Page:
-    """The report with a folder of its figures: every picture goes to both, as PNG there."""
-
-    def __init__(self, report: Report, folder: Path) -> None:
-        self.report = report
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def picture(self, figure: Figure, name: str, *, alt: str, caption: str = "") -> Picture:
-        """A figure for the page, saved on the way."""
-        figure.savefig(self._folder / f"{name}.png", dpi=_RESOLUTION)
-        return Picture(figure, alt, caption)
-
-    def figure(self, figure: Figure, name: str, *, alt: str, caption: str = "") -> None:
-        """Append a figure."""
-        self.report.row([self.picture(figure, name, alt=alt, caption=caption)])
 
 
 def write_report(
@@ -119,7 +98,7 @@ def write_report(
     """
     digits = load_images(recipe.data, data)
     report = Report("Spherical digits", subtitle=recipe.title)
-    page = _Page(report, output / FIGURE_FOLDER)
+    page = ReportPage(report, output / FIGURE_FOLDER)
     sections = [
         partial(_write_summary, report, results),
         partial(_write_accuracies, page, results),
@@ -129,7 +108,7 @@ def write_report(
         partial(_write_graph, page, recipe),
         partial(_write_filters, page, output, recipe),
         partial(_write_rotation_errors, page, output, recipe, digits),
-        partial(_write_reproduction, report, results),
+        partial(write_reproduction, report, results),
     ]
     shown = track(sections, "writing the report", total=len(sections)) if progress else sections
     for write_section in shown:
@@ -165,7 +144,7 @@ def _card(measure: str, rows: Mapping[str, ResultRow]) -> Card:
     return Card(measure, format_number(ours.measured, ours.unit), note=note, state=state)
 
 
-def _write_accuracies(page: _Page, results: Results) -> None:
+def _write_accuracies(page: ReportPage, results: Results) -> None:
     """Bars of the accuracies, and the table of all rows."""
     page.report.section("Results")
     rows = {row.name: row for row in results.rows}
@@ -196,7 +175,7 @@ def _write_accuracies(page: _Page, results: Results) -> None:
         page.report.paragraph(f"Published: {source}.")
 
 
-def _write_digits(page: _Page, recipe: DigitsRecipe, digits: Digits) -> None:
+def _write_digits(page: ReportPage, recipe: DigitsRecipe, digits: Digits) -> None:
     """Digits as the networks see them, flat and on a globe."""
     page.report.section("Digits on the sphere")
     sampling = _pyramid(recipe).graphs[0].sampling
@@ -246,7 +225,7 @@ def _write_digits(page: _Page, recipe: DigitsRecipe, digits: Digits) -> None:
     )
 
 
-def _write_training(page: _Page, recipe: DigitsRecipe, records: Records) -> None:
+def _write_training(page: ReportPage, recipe: DigitsRecipe, records: Records) -> None:
     """The course of the trainings of the first seed."""
     page.report.section("Training curves")
     seed = recipe.seeds[0]
@@ -268,7 +247,7 @@ def _write_training(page: _Page, recipe: DigitsRecipe, records: Records) -> None
     )
 
 
-def _write_confusions(page: _Page, records: Records, classes: tuple[str, ...]) -> None:
+def _write_confusions(page: ReportPage, records: Records, classes: tuple[str, ...]) -> None:
     """One matrix for each network and protocol."""
     page.report.section("Confusion matrices")
     for network in NETWORKS:
@@ -288,7 +267,7 @@ def _write_confusions(page: _Page, records: Records, classes: tuple[str, ...]) -
     page.report.paragraph("Rows are true digits, columns are answers; all seeds together.")
 
 
-def _write_graph(page: _Page, recipe: DigitsRecipe) -> None:
+def _write_graph(page: ReportPage, recipe: DigitsRecipe) -> None:
     """The graph on which the filters act."""
     graph = _pyramid(recipe).graphs[0]
     page.report.section("The graph")
@@ -303,7 +282,7 @@ def _write_graph(page: _Page, recipe: DigitsRecipe) -> None:
     )
 
 
-def _write_filters(page: _Page, output: Path, recipe: DigitsRecipe) -> None:
+def _write_filters(page: ReportPage, output: Path, recipe: DigitsRecipe) -> None:
     """What the first and the last convolution have learned."""
     page.report.section("Learned filters")
     page.report.paragraph(
@@ -330,7 +309,9 @@ def _write_filters(page: _Page, output: Path, recipe: DigitsRecipe) -> None:
         )
 
 
-def _write_rotation_errors(page: _Page, output: Path, recipe: DigitsRecipe, digits: Digits) -> None:
+def _write_rotation_errors(
+    page: ReportPage, output: Path, recipe: DigitsRecipe, digits: Digits
+) -> None:
     """Where in the network the invariance is lost."""
     errors = {
         f"{TITLES[network]} {'R' if rotated else 'NR'}": dict(
@@ -404,15 +385,6 @@ def _step(model: nn.Module, layer: LayerError) -> str:
         if kind in _STEPS:
             return _STEPS[kind]
     return layer.kind.lower()
-
-
-def _write_reproduction(report: Report, results: Results) -> None:
-    """How to do it again, and on what it was done."""
-    report.section("How to reproduce")
-    report.paragraph("The command, typed in the folder that holds output/, is:")
-    report.details(results.command, results.command)
-    report.details("Recipe", json.dumps(results.recipe, indent=2, ensure_ascii=False))
-    report.footer({**results.machine, **results.versions})
 
 
 def _trained(output: Path, key: RunKey) -> nn.Module:

@@ -10,7 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from deepsphere.data import Digits
-from deepsphere.experiments.config import DigitsRecipe
+from deepsphere.experiments.digits_config import DigitsRecipe
 from deepsphere.experiments.digits_record import NetworkName, RunKey, RunRecord, Score
 from deepsphere.experiments.options import RunOptions, cpu_threads
 from deepsphere.graph import Pyramid, build_graph

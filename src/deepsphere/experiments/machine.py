@@ -9,7 +9,16 @@ from pathlib import Path
 
 from deepsphere.version import __version__
 
-_RELEVANT = ("torch", "numpy", "scipy", "healpix", "lightning", "torchmetrics", "scikit-learn")
+_RELEVANT = (
+    "torch",
+    "numpy",
+    "scipy",
+    "healpix",
+    "healpy",
+    "lightning",
+    "torchmetrics",
+    "scikit-learn",
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ EXTRAS = (
         ),
     ),
     Extra("plot", "maps, reports and the interactive globe", ("matplotlib", "plotly")),
-    Extra("cosmology", "maps in FITS files", ("astropy",)),
+    Extra("cosmology", "maps in FITS files, the published convention", ("astropy", "healpy")),
 )
 """The optional parts, as `pyproject.toml` declares them."""
 

@@ -12,8 +12,9 @@ REPORT_FILE = "report.html"
 FIGURE_FOLDER = "figures"
 RUN_FOLDER = "runs"
 RECIPE_FILE = "recipe.json"
+NUMBERS_FILE = "numbers.json"
 
-_OURS = (RESULTS_FILE, REPORT_FILE, RECIPE_FILE, FIGURE_FOLDER, RUN_FOLDER)
+_OURS = (RESULTS_FILE, REPORT_FILE, NUMBERS_FILE, RECIPE_FILE, FIGURE_FOLDER, RUN_FOLDER)
 
 
 def prepare_output(
@@ -48,7 +49,7 @@ def prepare_output(
         _check_can_continue(folder, fingerprint)
     folder.mkdir(parents=True, exist_ok=True)
     # until the experiment is over, there is nothing that looks like its results
-    for name in (RESULTS_FILE, REPORT_FILE):
+    for name in (RESULTS_FILE, REPORT_FILE, NUMBERS_FILE):
         (folder / name).unlink(missing_ok=True)
     begun = {"fingerprint": fingerprint, "recipe": recipe}
     with write_atomically(folder / RECIPE_FILE, overwrite=True) as temporary:

@@ -5,17 +5,19 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from deepsphere.experiments.config import RECIPE_TYPES, DigitsRecipe
+from deepsphere.experiments.config import Recipe
+from deepsphere.experiments.registry import RECIPE_TYPES
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:  # the parser of the standard library, before it was there
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
 
 _RULES = {
@@ -52,7 +54,8 @@ def read_recipe(
     *,
     quick: bool = False,
     overrides: Mapping[str, Any] | None = None,
-) -> DigitsRecipe:
+    recipe_type: type[AnyRecipe] = Recipe,
+) -> AnyRecipe:
     """The checked recipe of that name or in that file.
 
     The table ``[quick]`` of a recipe holds, in the same layout, the values that its short form
@@ -66,18 +69,21 @@ def read_recipe(
         Whether to take the short form.
     overrides
         Values that replace those of the file, by dotted key, e.g. ``{"training.epochs": 5}``.
+    recipe_type
+        The type of recipe that is needed; that of any experiment by default.
 
     Returns
     -------
-    DigitsRecipe
+    AnyRecipe
+        Of the given type.
 
     Raises
     ------
     FileNotFoundError
         If there is no such recipe and no such file.
     ValueError
-        If the file is not TOML, holds a key that is unknown, misses one, or holds a value of the
-        wrong type or out of range.
+        If the file is not TOML, holds a key that is unknown, misses one, holds a value of the
+        wrong type or out of range, or is about another experiment than is needed.
 
     Examples
     --------
@@ -93,12 +99,19 @@ def read_recipe(
     # the short form is checked even when it is not asked for: a typo in it is found at once
     quick_raw = {**_merged(raw, changes), "claims": []}
     quick_recipe = _validate(quick_raw, f"{path.name}, [quick]")
-    if not overrides:
-        return quick_recipe if quick else recipe
-    chosen = quick_raw if quick else raw
-    for key, value in overrides.items():
-        chosen = _merged(chosen, _nested(key, value))
-    return _validate(chosen, f"{path.name} with the given options")
+    chosen = quick_recipe if quick else recipe
+    if overrides:
+        chosen_raw = quick_raw if quick else raw
+        for key, value in overrides.items():
+            chosen_raw = _merged(chosen_raw, _nested(key, value))
+        chosen = _validate(chosen_raw, f"{path.name} with the given options")
+    if not isinstance(chosen, recipe_type):
+        needed = [name for name, kind in RECIPE_TYPES.items() if issubclass(kind, recipe_type)]
+        raise ValueError(
+            f"{path.name}: experiment must be {' or '.join(needed)} here, got "
+            f"{chosen.experiment!r}; run it with  deepsphere reproduce {name_or_path}"
+        )
+    return chosen
 
 
 def parse_value(text: str) -> Any:
@@ -172,7 +185,7 @@ def _nested(dotted_key: str, value: object) -> dict[str, Any]:
     return {first: _nested(rest, value) if rest else value}
 
 
-def _validate(raw: Mapping[str, Any], file: str) -> DigitsRecipe:
+def _validate(raw: Mapping[str, Any], file: str) -> Recipe:
     """The recipe, or one line about the first thing that is wrong with it."""
     kind = raw.get("experiment")
     if not isinstance(kind, str) or kind not in RECIPE_TYPES:

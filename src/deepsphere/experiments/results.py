@@ -71,15 +71,18 @@ class Results(BaseModel):
         The command that runs it again.
     machine, versions
         Hardware and software, as of `deepsphere.experiments.machine`.
+    notes
+        What a reader of the rows has to know, such as what could not be measured here.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    rows: Annotated[list[ResultRow], Field(min_length=1)]
+    rows: list[ResultRow]
     recipe: dict[str, Any]
     command: Annotated[str, Field(min_length=1)]
     machine: dict[str, str | int | float]
     versions: dict[str, str]
+    notes: list[str] = []
 
     @model_validator(mode="after")
     def _name_rows_once(self) -> "Results":
@@ -156,6 +159,29 @@ def make_row(
         seconds=seconds,
         **about_claim,
     )
+
+
+def check_claim_names(claims: Iterable[Claim], names: Iterable[str]) -> None:
+    """Raise unless every claim is about a row of the results.
+
+    Parameters
+    ----------
+    claims
+        Of a recipe.
+    names
+        Of all rows that the experiment will measure.
+
+    Raises
+    ------
+    ValueError
+        If one is not.
+    """
+    known = list(names)
+    for claim in claims:
+        if claim.name not in known:
+            raise ValueError(
+                f"claims must be about a measured row, got {claim.name!r}; rows: {'; '.join(known)}"
+            )
 
 
 def write_results(path: Path, results: Results) -> None:
@@ -267,14 +293,18 @@ def print_results(results: Results, console: Console) -> None:
     headings, rows = tabulate(results.rows)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
+        # on a narrow terminal the names wrap, so that no number is cut off
         is_word = heading in ("measure", "claim")
-        table.add_column(heading, justify="left" if is_word else "right", no_wrap=is_word)
+        is_name = heading == "measure"
+        table.add_column(heading, justify="left" if is_word else "right", no_wrap=not is_name)
     for row in rows:
         table.add_row(*(colors.get(cell, cell) for cell in row))
     console.print(str(results.recipe.get("title", "")), style="bold", markup=False)
     console.print(table)
     for source in sorted({row.source for row in results.rows if row.source}):
         console.print(f"published: {source}", markup=False)
+    for note in results.notes:
+        console.print(note, markup=False)
 
 
 def format_number(value: float, unit: str) -> str:
@@ -294,14 +324,16 @@ def format_number(value: float, unit: str) -> str:
     Examples
     --------
     >>> format_number(97.468, "%"), format_number(22122.0, ""), format_number(0.0612, "")
-    ('97.5 %', '22,122', '0.061')
+    ('97.5 %', '22,122', '0.0612')
     """
     if value == int(value) and abs(value) >= 100:
         text = f"{int(value):,}"
     elif abs(value) >= 1 or unit == "%":
         text = f"{value:.1f}"
-    else:
+    elif abs(value) >= 0.1 or value == 0:
         text = f"{value:.3f}"
+    else:
+        text = f"{value:.3g}"
     return f"{text} {unit}".rstrip()
 
 

@@ -3,18 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepsphere.experiments.config import DigitsRecipe
-from deepsphere.experiments.digits import (
-    check_claims,
-    experiment_fingerprint,
-    result_rows,
-    run_digits,
-)
-from deepsphere.experiments.digits_report import write_report
-from deepsphere.experiments.digits_run import check_machine
+from deepsphere.experiments.config import Recipe
 from deepsphere.experiments.machine import describe_machine, describe_versions
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import REPORT_FILE, RESULTS_FILE, prepare_output
+from deepsphere.experiments.registry import experiment_of
 from deepsphere.experiments.results import Results, write_results
 
 
@@ -36,7 +29,7 @@ class Outcome:
 
 
 def reproduce(
-    recipe: DigitsRecipe,
+    recipe: Recipe,
     output: Path,
     *,
     command: str,
@@ -44,7 +37,7 @@ def reproduce(
     overwrite: bool = False,
     options: RunOptions | None = None,
 ) -> Outcome:
-    """Run a recipe over all its seeds and write ``results.json``, the figures and the report.
+    """Run a recipe and write ``results.json``, the figures and the report.
 
     When the same recipe was begun in the folder before, its finished runs are kept.
 
@@ -57,7 +50,7 @@ def reproduce(
     command
         What a reader has to type to do it again.
     data
-        Folder of the MNIST files, where the recipe needs one.
+        Folder of the data, where the recipe needs one.
     overwrite
         Whether what an experiment wrote into the folder before may be removed.
     options
@@ -77,20 +70,23 @@ def reproduce(
         If the recipe asks for what does not go together, or claims what is not measured.
     """
     options = options or RunOptions()
-    check_claims(recipe)
-    check_machine(options)
-    fingerprint = experiment_fingerprint(recipe, data)
+    experiment = experiment_of(recipe)
+    experiment.check(recipe, options, data)
+    fingerprint = experiment.fingerprint(recipe, data)
     plain_recipe = recipe.model_dump(mode="json")
     prepare_output(output, fingerprint=fingerprint, recipe=plain_recipe, overwrite=overwrite)
-    records = run_digits(recipe, output, fingerprint=fingerprint, data=data, options=options)
+    measured = experiment.measure(
+        recipe, output, fingerprint=fingerprint, data=data, options=options
+    )
     results = Results(
-        rows=result_rows(recipe, records),
+        rows=experiment.rows(recipe, measured),
         recipe=plain_recipe,
         command=command,
         machine=describe_machine(),
         versions=describe_versions(),
+        notes=experiment.notes(recipe, measured),
     )
-    write_report(output, recipe, records, results, data=data, progress=options.progress)
+    experiment.write_report(output, recipe, measured, results, data=data, progress=options.progress)
     # the last file of all: who sees it may trust that the rest is there
     write_results(output / RESULTS_FILE, results)
     return Outcome(results, output / RESULTS_FILE, output / REPORT_FILE)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deepsphere.data import ImageSplit, load_mnist
-from deepsphere.experiments.config import RECIPE_TYPES, DataSection, DigitsRecipe
+from deepsphere.experiments.digits_config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits_data import load_images
 from deepsphere.experiments.digits_record import RunKey
 from deepsphere.experiments.digits_run import (
@@ -30,6 +30,9 @@ from deepsphere.training import (
     load,
     read_metadata,
 )
+
+TRAINED = ("digits",)
+"""The experiments of which a network can be trained alone."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,11 @@ def check_experiment(name: str) -> None:
     Raises
     ------
     ValueError
-        If it is not one of `RECIPE_TYPES`.
+        If it is not one that trains a network which is worth keeping.
     """
-    if name not in RECIPE_TYPES:
+    if name not in TRAINED:
         raise ValueError(
-            f"experiment must be one of {', '.join(RECIPE_TYPES)}, got {name!r}; "
+            f"experiment must be one of {', '.join(TRAINED)}, got {name!r}; "
             "name a recipe of it with --recipe"
         )
 

@@ -73,12 +73,17 @@ def weighted_edges(sampling: Sampling, options: GraphOptions) -> tuple[csr_matri
     elif options.weights == "perraudin":
         assert isinstance(root, Healpix)  # neighbor_distances refuses others
         width = mean_squared_pixel_distance(root.nside) / 2.0
-    elif options.neighborhood == "knn" and root.quasi_uniform:
+    elif _has_tuned_width(root, options):
         width = tuned_kernel_width(root, choice["num_neighbors"])
     else:
         whole = distances if kept is None else neighbor_distances(root, **choice)
         width = mean_distance_kernel_width(whole)
     return gaussian_weights(distances, width), width
+
+
+def _has_tuned_width(root: Sampling, options: GraphOptions) -> bool:
+    """Whether there is a rule for the kernel width of Gaussian weights on these edges."""
+    return options.neighborhood == "knn" and root.quasi_uniform
 
 
 def relative_areas(sampling: Sampling) -> Float[np.ndarray, "vertices"]:
@@ -129,5 +134,18 @@ def _whole_weights(root: Sampling, options: GraphOptions) -> csr_matrix:
         "symmetric",
         root,
         {**choice, "emphasis": emphasis},
-        lambda: symmetric_weights(root, neighbor_distances(root, **choice), emphasis=emphasis),
+        lambda: _symmetric_weights(root, options),
+    )
+
+
+def _symmetric_weights(root: Sampling, options: GraphOptions) -> csr_matrix:
+    """Optimal symmetric weights, compared with the Gaussian ones of the same edges."""
+    choice = _edges_of(options)
+    distances = neighbor_distances(root, **choice)
+    if _has_tuned_width(root, options):
+        width = tuned_kernel_width(root, choice["num_neighbors"])
+    else:
+        width = mean_distance_kernel_width(distances)
+    return symmetric_weights(
+        root, distances, emphasis=options.emphasis or "balanced", kernel_width=width
     )

@@ -31,7 +31,9 @@ _PRODUCTS = 350
 # "no_worse": rounds of raising the degrees that are worse than the Gaussian, and how far below it
 # they are to come.
 _RAISING_ROUNDS = 12
+_RAISING_POWER = 8
 _MARGIN = 0.97
+_NEAR_MARGIN = 0.98
 # Squared errors that are nothing but rounding.
 _NO_ERROR = 1e-14
 # Representative rows treated at once: bounds the memory of the offsets between their neighbors.
@@ -48,7 +50,11 @@ _UNEVEN_PRODUCTS = 1500
 
 
 def symmetric_weights(
-    sampling: Sampling, distances: csr_matrix, *, emphasis: Emphasis = "balanced"
+    sampling: Sampling,
+    distances: csr_matrix,
+    *,
+    emphasis: Emphasis = "balanced",
+    kernel_width: float | None = None,
 ) -> csr_matrix:
     r"""Nonnegative symmetric edge weights with the smallest rotation error on given edges.
 
@@ -73,6 +79,9 @@ def symmetric_weights(
         Where the error is to be small: at low degrees (:math:`e_0 = .03`), at low and middle ones
         (:math:`e_0 = .1`), or at no degree above that of Gaussian weights on the same edges, if the
         edges allow it. Makes no difference on samplings that are not spread evenly.
+    kernel_width : float, optional
+        t of those Gaussian weights, with which the search starts; tuned for the mean number of
+        neighbors if not given.
 
     Returns
     -------
@@ -94,8 +103,10 @@ def symmetric_weights(
     if not sampling.quasi_uniform:
         weights = _solved_for_fixed_symbol(program, sampling, _mean_gaussian(squared))
     else:
-        lengths = distances.data.size / max(1, distances.indptr.size - 1)
-        gaussian = np.exp(-squared / (4 * tuned_kernel_width(sampling, round(lengths))))
+        if kernel_width is None:
+            num_neighbors = round(distances.data.size / sampling.num_vertices)
+            kernel_width = tuned_kernel_width(sampling, num_neighbors)
+        gaussian = np.exp(-squared / (4 * kernel_width))
         if emphasis == "no_worse":
             weights = _solved_no_worse(program, program.mean_of_orbits(gaussian))
         else:
@@ -193,9 +204,9 @@ def _solved_no_worse(
         if ratio.max() < least:
             best, least = weights, ratio.max()
         if round_number >= _ROUNDS:
-            if ratio.max() <= _MARGIN:
+            if ratio.max() <= _NEAR_MARGIN:
                 break
-            prior[1:] *= np.maximum(1.0, ratio / _MARGIN) ** 2
+            prior[1:] *= np.maximum(1.0, ratio / _MARGIN) ** _RAISING_POWER
         weights = program.solve(prior, _ratio(symbol, gain), weights)
     return best
 

@@ -13,6 +13,11 @@ if find_spec("matplotlib") is None or find_spec("plotly") is None:
     )
 
 from deepsphere.plotting.cells import nearest_vertices
+from deepsphere.plotting.equivariance import (
+    ErrorCurve,
+    plot_equivariance_by_sampling,
+    plot_equivariance_error,
+)
 from deepsphere.plotting.filters import (
     chebyshev_response,
     degree_eigenvalues,
@@ -23,9 +28,11 @@ from deepsphere.plotting.filters import (
 )
 from deepsphere.plotting.globe import globe
 from deepsphere.plotting.graphs import plot_graph
+from deepsphere.plotting.kernel_widths import plot_kernel_widths
 from deepsphere.plotting.maps import draw_map, plot_map, plot_maps
 from deepsphere.plotting.projections import View
 from deepsphere.plotting.report import Card, Picture, Report
+from deepsphere.plotting.spectrum import plot_spectrum
 from deepsphere.plotting.training import (
     plot_accuracy_table,
     plot_confusion,
@@ -35,6 +42,7 @@ from deepsphere.plotting.training import (
 
 __all__ = [
     "Card",
+    "ErrorCurve",
     "Picture",
     "Report",
     "View",
@@ -48,10 +56,14 @@ __all__ = [
     "plot_accuracy_table",
     "plot_angular_profile",
     "plot_confusion",
+    "plot_equivariance_by_sampling",
+    "plot_equivariance_error",
     "plot_graph",
+    "plot_kernel_widths",
     "plot_map",
     "plot_maps",
     "plot_rotation_error",
     "plot_spectral_response",
+    "plot_spectrum",
     "plot_training_curves",
 ]

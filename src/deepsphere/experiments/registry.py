@@ -1,0 +1,192 @@
+"""The experiments by name: the type of recipe that each reads, and the functions that run it.
+
+Recipes are read without torch, hence an experiment itself is imported only when it is run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from deepsphere.experiments.blocks_config import BlocksRecipe
+from deepsphere.experiments.config import Recipe
+from deepsphere.experiments.digits_config import DigitsRecipe
+from deepsphere.experiments.equivariance_config import EquivarianceRecipe
+from deepsphere.experiments.kernel_widths_config import KernelWidthsRecipe
+from deepsphere.experiments.spectrum_config import SpectrumRecipe
+
+if TYPE_CHECKING:
+    from deepsphere.experiments.options import RunOptions
+    from deepsphere.experiments.results import ResultRow, Results
+
+
+@runtime_checkable
+class _Measure(Protocol):
+    """Runs what is not yet finished in the folder, and returns all that was measured."""
+
+    def __call__(
+        self,
+        recipe: Any,
+        output: Path,
+        /,
+        *,
+        fingerprint: str,
+        data: Path | None,
+        options: "RunOptions",
+    ) -> Any: ...
+
+
+@runtime_checkable
+class _WriteReport(Protocol):
+    """Writes the report and its figures, and whatever else is worth a file of its own."""
+
+    def __call__(
+        self,
+        output: Path,
+        recipe: Any,
+        measured: Any,
+        results: "Results",
+        /,
+        *,
+        data: Path | None,
+        progress: bool,
+    ) -> Path: ...
+
+
+def _no_notes(recipe: Any, measured: Any) -> list[str]:
+    """The rows say it all."""
+    return []
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What `reproduce` asks of an experiment; it knows nothing else of it.
+
+    Parameters
+    ----------
+    check
+        Raises ``ValueError`` before anything is written where recipe, options and data do not go
+        together, or a claim is about no row of the results.
+    fingerprint
+        What has to be equal for a finished run to be kept: recipe, data, version.
+    measure
+        Runs it in a prepared folder. What is finished there under the same fingerprint is read,
+        not run again; each part is written aside and moved into place.
+    rows
+        The rows of the results, from the recipe and what ``measure`` returned.
+    write_report
+        Writes ``report.html`` and the figures, and returns the path of the report.
+    notes
+        What a reader of the rows has to know, from the recipe and what ``measure`` returned.
+    """
+
+    check: Callable[[Any, "RunOptions", Path | None], None]
+    fingerprint: Callable[[Any, Path | None], str]
+    measure: _Measure
+    rows: Callable[[Any, Any], "list[ResultRow]"]
+    write_report: _WriteReport
+    notes: Callable[[Any, Any], list[str]] = _no_notes
+
+
+def _digits() -> Experiment:
+    """Spherical digits, two networks."""
+    from deepsphere.experiments import digits, digits_report
+
+    return Experiment(
+        check=digits.check_run,
+        fingerprint=digits.experiment_fingerprint,
+        measure=digits.run_digits,
+        rows=digits.result_rows,
+        write_report=digits_report.write_report,
+    )
+
+
+def _blocks() -> Experiment:
+    """What a network is built of, on two tasks."""
+    from deepsphere.experiments import blocks, blocks_report
+
+    return Experiment(
+        check=blocks.check_run,
+        fingerprint=blocks.experiment_fingerprint,
+        measure=blocks.run_blocks,
+        rows=blocks.result_rows,
+        write_report=blocks_report.write_report,
+    )
+
+
+def _equivariance() -> Experiment:
+    """Error of graphs by degree, beside what was published."""
+    from deepsphere.experiments import equivariance, equivariance_report
+
+    return Experiment(
+        check=equivariance.check_run,
+        fingerprint=equivariance.experiment_fingerprint,
+        measure=equivariance.measure_curves,
+        rows=equivariance.result_rows,
+        write_report=equivariance_report.write_report,
+        notes=equivariance.result_notes,
+    )
+
+
+def _kernel_widths() -> Experiment:
+    """Widths of Gaussian weights, tuned, published, and by a rule."""
+    from deepsphere.experiments import kernel_widths, kernel_widths_report
+
+    return Experiment(
+        check=kernel_widths.check_run,
+        fingerprint=kernel_widths.experiment_fingerprint,
+        measure=kernel_widths.tune_widths,
+        rows=kernel_widths.result_rows,
+        write_report=kernel_widths_report.write_report,
+    )
+
+
+def _spectrum() -> Experiment:
+    """Eigenvectors of graphs against spherical harmonics."""
+    from deepsphere.experiments import spectrum, spectrum_report
+
+    return Experiment(
+        check=spectrum.check_run,
+        fingerprint=spectrum.experiment_fingerprint,
+        measure=spectrum.measure_spectra,
+        rows=spectrum.result_rows,
+        write_report=spectrum_report.write_report,
+    )
+
+
+RECIPE_TYPES: dict[str, type[Recipe]] = {
+    "digits": DigitsRecipe,
+    "blocks": BlocksRecipe,
+    "equivariance": EquivarianceRecipe,
+    "kernel-widths": KernelWidthsRecipe,
+    "spectrum": SpectrumRecipe,
+}
+"""The type of recipe of each experiment."""
+
+_EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
+    "digits": _digits,
+    "blocks": _blocks,
+    "equivariance": _equivariance,
+    "kernel-widths": _kernel_widths,
+    "spectrum": _spectrum,
+}
+
+
+def experiment_of(recipe: Recipe) -> Experiment:
+    """The experiment that a recipe describes.
+
+    Parameters
+    ----------
+    recipe
+        See `read_recipe`.
+
+    Returns
+    -------
+    Experiment
+
+    Examples
+    --------
+    >>> experiment_of(DigitsRecipe(experiment="digits", title="a trial")).rows.__name__
+    'result_rows'
+    """
+    return _EXPERIMENTS[recipe.experiment]()
