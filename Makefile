@@ -5,11 +5,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUTPUT ?= output/demo
 
-.PHONY: help install demo test test-slow lint format benchmark clean
+.PHONY: help install demo test test-slow lint format benchmark benchmark-equivariance clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}'
 
 # "a cloned folder moved elsewhere" breaks a venv: its python is checked before it is trusted
 $(BIN)/pip-pinned: constraints.txt
@@ -49,6 +49,9 @@ format: $(BIN)/dev-installed ## rewrite the code in house style
 
 benchmark: $(BIN)/deepsphere-installed ## time the graph filter against its alternatives
 	$(BIN)/python benchmarks/run.py filter
+
+benchmark-equivariance: $(BIN)/deepsphere-installed ## rotation errors and building times of the graphs
+	$(BIN)/python benchmarks/run.py equivariance
 
 clean: ## remove the environment and every output
 	rm -rf $(VENV) output build *.egg-info src/*.egg-info .pytest_cache .ruff_cache

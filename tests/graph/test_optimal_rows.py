@@ -10,10 +10,13 @@ from scipy.spatial import KDTree
 from scipy.special import eval_legendre
 
 from deepsphere.equivariance import equivariance_error
-from deepsphere.graph import build_graph
+from deepsphere.graph import build_graph, chebyshev_norms
 from deepsphere.graph.neighbors import ring_sizes
-from deepsphere.graph.optimal_rows import nonnegative_rows
-from deepsphere.graph.stencils import resolved_rows
+from deepsphere.graph.nonnegative import solve_nonnegative
+from deepsphere.graph.optimal_rows import nonnegative_rows, row_level, row_problems
+from deepsphere.graph.spectrum import largest_real_part
+from deepsphere.graph.stability import operator_chebyshev_norms
+from deepsphere.graph.stencils import nearest_stencils, resolved_rows
 from deepsphere.sampling import (
     CubedSphere,
     Equiangular,
@@ -340,3 +343,28 @@ def test_errors_of_crowded_points_where_they_are_resolved():
         rows = resolved_rows(sampling, degree)
         assert rows.mean() > 0.3
         assert errors_of(sampling, [degree], rows=rows)[0] <= bound
+
+
+def test_stations_of_one_region_are_surrounded():
+    rng = np.random.default_rng(0)
+    region = Scattered(rng.uniform(110, 150, 400), rng.uniform(-40, -12, 400))
+    counted = resolved_rows(region, 10)
+    assert counted.mean() > 0.5
+    nearest = laplacian(_rows_of_nearest(region))
+    graph = build_graph(region)
+    error = equivariance_error(graph, degrees=10, rows=counted)
+    assert 3 * error[0] < equivariance_error(nearest, region, 10, rows=counted)[0]
+    norm = operator_chebyshev_norms(nearest, largest_real_part(nearest)).max()
+    assert chebyshev_norms(graph).max() < 13 < norm
+
+
+def _rows_of_nearest(sampling: Sampling) -> csr_matrix:
+    """Rows on the nearest candidates, as of points that are spread evenly."""
+    points, spacing = sampling.points, np.sqrt(4 * np.pi / sampling.num_vertices)
+    stencils = nearest_stencils(points, 48)
+    offsets = points[stencils] - points[:, None]
+    level = row_level(spacing, spacing, 0.1, float(np.linalg.norm(offsets, axis=2).max()))
+    matrices, vectors, scales = row_problems(offsets, np.ones(stencils.shape, dtype=bool), level)
+    values = scales * solve_nonnegative(matrices, vectors)
+    rows = np.repeat(np.arange(len(points)), 48)
+    return csr_matrix((values.ravel(), (rows, stencils.ravel())))

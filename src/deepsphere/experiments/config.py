@@ -42,16 +42,6 @@ KnownSamplings = Annotated[
 ]
 
 Pooling = Literal["mean", "area", "max", "low_pass", "gaussian", "subsample"]
-Weights = Literal[
-    "optimal",
-    "optimal_symmetric",
-    "optimal_rows",
-    "gaussian",
-    "inverse_distance",
-    "perraudin",
-    "perraudin_unweighted",
-    "cotangent",
-]
 Readout = Literal[
     "mean",
     "variance",
@@ -142,7 +132,7 @@ class GraphSection(Section):
 
     sampling: KnownSampling = "healpix:8"
     num_neighbors: Count | None = None
-    weights: Weights = "gaussian"
+    weights: WeightsName = "gaussian"
     kernel_width: Positive | None = None
 
 

@@ -29,13 +29,13 @@ _NUM_NEIGHBORS = 20
 # Candidates per neighbor: the nearest on even points; on others spread ones, and at most so many
 # with those of the rings; on grids, where a row is solved once for its whole ring.
 _NEAREST = 2.4
-_SPREAD = 1.2
-_SURROUNDING = 3.2
+_SPREAD = 1.6
+_SURROUNDING = 4.8
 _GRID = 6.4
 # Nearest vertices among which spread candidates are looked for, and their distance from each other
 # in local spacings.
 _NUM_WALKED = 400
-_SEPARATION = 0.5
+_SEPARATION = 0.4
 # On grids rows are solved once for each ring, and can afford denser candidates: the norms of high
 # polynomials of the Laplacian, which is not symmetric, fall by half.
 _GRID_SEPARATION = 0.2
@@ -89,7 +89,7 @@ def nonnegative_rows(sampling: Sampling, *, num_neighbors: int | None = None) ->
     sampling : Sampling
         The whole-sphere sampling.
     num_neighbors : int, optional
-        20 if not given. The candidates are 2.4 times as many (at most 3.2 times on uneven points,
+        20 if not given. The candidates are 2.4 times as many (at most 4.8 times on uneven points,
         6.4 times on grids), and up to 20 about as many of them get a positive weight; with more
         candidates the errors fall, but hardly any row keeps more.
 
@@ -122,7 +122,9 @@ def nonnegative_rows(sampling: Sampling, *, num_neighbors: int | None = None) ->
     every, wanted = np.arange(size), num_neighbors or _NUM_NEIGHBORS
     nearest = min(math.ceil(_NEAREST * wanted), size - 1)
     widest = vertex_spacing(sampling)
-    uneven = size > _FEWEST_SURROUNDED and _EVEN_SPACINGS * spacing < widest.max() < math.pi
+    # on a circle all spacings are π: there is no triangulation to surround a vertex with
+    uneven = size > _FEWEST_SURROUNDED and widest.min() < math.pi
+    uneven = uneven and widest.max() > _EVEN_SPACINGS * spacing
     if uneven:
         spacing = _median_spacing(points)
         local = np.clip(widest, spacing, max(spacing, _LARGEST_SPACING))
