@@ -83,6 +83,8 @@ def test_layers_of_a_classifier_are_listed_once_in_the_order_in_which_they_run()
         channels=(4, 5),
         kernel_size=3,
         readout="mean_logsumexp",
+        activation="relu",
+        last_upsampled=False,
         dropout=0.5,
     )
     errors = layer_rotation_errors(
@@ -112,6 +114,7 @@ def test_statistics_and_upsampled_activation_have_the_error_of_the_formula():
         channels=(4, 5),
         kernel_size=3,
         readout="mean_max",
+        activation="relu",
         last_upsampled=True,
     ).eval()
     signal_at = band_limited_signal(6)

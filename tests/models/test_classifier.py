@@ -39,7 +39,9 @@ def _blocks(model):
 
 
 def test_fcn_is_blocks_and_pools_then_statistics_then_dense(pyramids, signals):
-    model = FCN(pyramids[2], **SIZES, pooling="mean", readout="mean_max").eval()
+    model = FCN(
+        pyramids[2], **SIZES, pooling="mean", readout="mean_max", last_upsampled=False
+    ).eval()
     first, second = _blocks(model)
     pooled = first(signals).unflatten(1, (48, 4)).mean(dim=2)
     feature_map = second(pooled)
@@ -64,7 +66,7 @@ def test_cnn_is_a_dense_layer_on_the_flattened_map(pyramids, signals):
 def test_statistics_are_weighted_by_the_areas_of_the_last_level():
     part = Equiangular(nlat=8).subset(np.arange(70))
     pyramid = build_pyramid(part, num_levels=2, num_neighbors=8)
-    model = FCN(pyramid, **SIZES, readout="mean")
+    model = FCN(pyramid, **SIZES, readout="mean", last_upsampled=False)
     areas = torch.tensor(pyramid.samplings[1].areas)
     weights = model.double().head.readout.weights.weights
     assert areas.max() > 2 * areas.min()
@@ -75,14 +77,14 @@ def test_statistics_are_weighted_by_the_areas_of_the_last_level():
 def test_pooling_follows_each_block_as_long_as_there_is_a_level(
     pyramids, num_levels, vertices, signals
 ):
-    model = FCN(pyramids[num_levels], **SIZES)
+    model = FCN(pyramids[num_levels], **SIZES, last_upsampled=False)
     assert sum(isinstance(layer, Pool) for layer in model.trunk.layers) == num_levels - 1
     assert model.trunk(signals).shape == (5, vertices, 6)
 
 
 def test_last_activation_is_evaluated_on_the_next_finer_level(pyramids, signals):
-    model = FCN(pyramids[2], **SIZES, last_upsampled=True).eval()
-    plain = FCN(pyramids[2], **SIZES)
+    model = FCN(pyramids[2], **SIZES, activation="relu").eval()
+    plain = FCN(pyramids[2], **SIZES, activation="relu", last_upsampled=False)
     feature_map = model.trunk(signals)
     assert feature_map.shape == (5, 192, 6)
     assert (feature_map >= 0).all()

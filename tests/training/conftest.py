@@ -34,10 +34,10 @@ def digits() -> Digits:
 def make_model(seed: int = 0, **options: Any) -> FCN:
     """Classifier of a few hundred parameters."""
     pyramid = build_graph(SAMPLING, num_neighbors=8).pyramid(num_levels=2)
+    sizes = {"in_channels": 1, "out_channels": 3, "channels": (4, 8), "kernel_size": 3}
+    block = {"activation": "relu", "last_upsampled": False} | options
     with seeded(seed):
-        return FCN(
-            pyramid, in_channels=1, out_channels=3, channels=(4, 8), kernel_size=3, **options
-        )
+        return FCN(pyramid, **sizes, **block)
 
 
 @pytest.fixture

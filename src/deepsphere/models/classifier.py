@@ -14,7 +14,7 @@ from deepsphere.layers.pooling import PoolName
 from deepsphere.layers.statistics import ReadoutName
 from deepsphere.models.heads import ConvolutionHead, DenseHead, make_dense
 from deepsphere.models.specification import check_signals, plain_arguments
-from deepsphere.models.trunk import Trunk, level_areas, level_operators
+from deepsphere.models.trunk import Trunk, allows_upsampled_end, level_areas, level_operators
 
 HeadName = Literal["dense", "convolution"]
 
@@ -27,8 +27,9 @@ class FCN(nn.Module):
     the discretization. The head is either dense, after the statistics (SHREC'17), or one more
     graph convolution to the classes, whose statistics are the logits (cosmology).
 
-    The defaults are the block with the smallest rotation error that keeps the accuracy: a
-    low-pass before each subsampling, then mean and logsumexp. Convolutions start from a normal
+    The defaults are the block with the smallest rotation error that keeps the accuracy: a smooth
+    activation, a low-pass before each subsampling, the last activation at twice the resolution,
+    then mean and logsumexp (`deepsphere reproduce blocks`). Convolutions start from a normal
     distribution of variance ``2 / (in_channels (kernel_size + 1/2))``, dense layers from
     ``1 / in_features``.
 
@@ -60,8 +61,9 @@ class FCN(nn.Module):
     activation : "relu", "gelu", "silu", ...
     dropout : float, in [0, 1)
         Applied to the input of the head, while training.
-    last_upsampled : bool
-        Evaluate the last activation at twice the resolution, right before the statistics.
+    last_upsampled : bool, optional
+        Evaluate the last activation at twice the resolution, right before the statistics. If not
+        given: where it can be, in a pyramid of 2 to ``len(channels)`` levels with a dense head.
     head : "dense" or "convolution"
     head_bias : bool
 
@@ -100,9 +102,9 @@ class FCN(nn.Module):
         normalization: NormalizationName = "batch",
         affine: bool = True,
         bias: bool = False,
-        activation: ActivationName = "relu",
+        activation: ActivationName = "gelu",
         dropout: float = 0.0,
-        last_upsampled: bool = False,
+        last_upsampled: bool | None = None,
         head: HeadName = "dense",
         head_bias: bool = True,
     ) -> None:
@@ -112,6 +114,8 @@ class FCN(nn.Module):
         self.config = config
         self.in_channels = in_channels
         operators = level_operators(pyramid)
+        if last_upsampled is None:
+            last_upsampled = head == "dense" and allows_upsampled_end(pyramid, len(channels))
         self.trunk = Trunk(
             pyramid,
             operators,

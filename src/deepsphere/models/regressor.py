@@ -14,7 +14,7 @@ from deepsphere.layers.pooling import PoolName
 from deepsphere.layers.statistics import ReadoutName
 from deepsphere.models.heads import DenseHead
 from deepsphere.models.specification import check_signals, plain_arguments
-from deepsphere.models.trunk import Trunk, level_areas, level_operators
+from deepsphere.models.trunk import Trunk, allows_upsampled_end, level_areas, level_operators
 
 
 class Regressor(nn.Module):
@@ -69,9 +69,9 @@ class Regressor(nn.Module):
         normalization: NormalizationName = "batch",
         affine: bool = True,
         bias: bool = False,
-        activation: ActivationName = "relu",
+        activation: ActivationName = "gelu",
         dropout: float = 0.0,
-        last_upsampled: bool = False,
+        last_upsampled: bool | None = None,
         head_bias: bool = True,
     ) -> None:
         config = plain_arguments(locals())
@@ -79,9 +79,12 @@ class Regressor(nn.Module):
         self.pyramid = pyramid
         self.config = config
         self.in_channels = in_channels
+        operators = level_operators(pyramid)
+        if last_upsampled is None:
+            last_upsampled = allows_upsampled_end(pyramid, len(channels))
         self.trunk = Trunk(
             pyramid,
-            level_operators(pyramid),
+            operators,
             in_channels=in_channels,
             channels=channels,
             kernel_size=kernel_size,

@@ -65,7 +65,7 @@ class Trunk(nn.Module):
         last_upsampled: bool = False,
     ) -> None:
         super().__init__()
-        _check_levels(pyramid.num_levels, len(channels), last_upsampled)
+        _check_levels(pyramid, len(channels), last_upsampled)
         self.layers = nn.Sequential()
         level = 0
         for block, width in enumerate(channels):
@@ -139,8 +139,27 @@ def level_areas(pyramid: Pyramid, level: int) -> Float[np.ndarray, "vertices"]:
     return pyramid.samplings[level].areas
 
 
-def _check_levels(num_levels: int, num_blocks: int, last_upsampled: bool) -> None:
+def allows_upsampled_end(pyramid: Pyramid, num_blocks: int) -> bool:
+    """Whether the last activation of a trunk can be evaluated at twice the resolution.
+
+    It can after a pooling, and before no other: in a pyramid of at least 2 levels and at most as
+    many as there are blocks.
+
+    Parameters
+    ----------
+    pyramid : Pyramid
+    num_blocks : int
+
+    Returns
+    -------
+    bool
+    """
+    return 2 <= pyramid.num_levels <= num_blocks
+
+
+def _check_levels(pyramid: Pyramid, num_blocks: int, last_upsampled: bool) -> None:
     """Raise if the blocks and the levels of the pyramid do not fit together."""
+    num_levels = pyramid.num_levels
     if num_blocks == 0:
         raise ValueError("channels must name at least one block, got none; use channels=(16,)")
     if num_levels > num_blocks + 1:
@@ -148,7 +167,7 @@ def _check_levels(num_levels: int, num_blocks: int, last_upsampled: bool) -> Non
             f"pyramid must have at most one level more than blocks ({num_blocks}), got "
             f"{num_levels} levels; use fewer levels or more channels"
         )
-    if last_upsampled and not 2 <= num_levels <= num_blocks:
+    if last_upsampled and not allows_upsampled_end(pyramid, num_blocks):
         raise ValueError(
             "last_upsampled must come with a pyramid of at least 2 levels and at most as many as "
             f"blocks ({num_blocks}), got {num_levels}; the last activation needs a finer level "
