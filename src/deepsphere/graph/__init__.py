@@ -48,6 +48,7 @@ from deepsphere.graph.spectrum import (
 )
 from deepsphere.graph.sphere_graph import SphereGraph, build_graph, graph_from_spec
 from deepsphere.graph.stability import chebyshev_norms, operator_chebyshev_norms
+from deepsphere.graph.stencils import resolved_rows
 from deepsphere.graph.transfer import transfer_matrix
 from deepsphere.graph.weights import kernel_width_from_scale
 
@@ -90,6 +91,7 @@ __all__ = [
     "mexican_hat",
     "operator_chebyshev_norms",
     "pyramid_from_spec",
+    "resolved_rows",
     "smoothing_matrix",
     "stiffness_matrix",
     "subsampling_matrix",

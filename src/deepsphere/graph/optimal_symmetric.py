@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy.sparse import coo_matrix, csr_matrix
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_matrix
 
 from deepsphere.graph.neighbors import is_grid, ring_sizes
 from deepsphere.graph.nonnegative import minimize_nonnegative
@@ -389,23 +389,40 @@ class _Program:
 
     def expand(self, weights: Float[np.ndarray, "orbits"]) -> csr_matrix:
         """The adjacency matrix of weights that are equal along orbits."""
-        size = self.sampling.num_vertices
+        size, starts = self.sampling.num_vertices, self.entries.indptr
         positive = weights[self.orbit_of_entry] > 0
-        values = weights[self.orbit_of_entry][positive]
-        row = np.repeat(np.arange(len(self.representatives)), np.diff(self.entries.indptr))
-        row, column = row[positive], self.entries.indices[positive]
-        done = np.zeros(size, dtype=bool)
-        parts = []
-        for element in self.permutations:
-            image = element[self.representatives]
-            fresh = ~done[image]
-            done[image] = True
+        values, column = weights[self.orbit_of_entry[positive]], self.entries.indices[positive]
+        row = np.repeat(np.arange(len(self.representatives)), np.diff(starts))[positive]
+        lengths = np.bincount(row, minlength=len(self.representatives))
+        place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        # each vertex gets the row of its representative through the first element that reaches it
+        first = self._first_elements()
+        indptr = np.zeros(size + 1, dtype=np.int64)
+        for element, fresh in zip(self.permutations, first, strict=True):
+            indptr[element[self.representatives[fresh]] + 1] = lengths[fresh]
+        np.cumsum(indptr, out=indptr)
+        data = np.empty(indptr[-1])
+        indices = np.empty(indptr[-1], dtype=np.int32)
+        for element, fresh in zip(self.permutations, first, strict=True):
             kept = fresh[row]
-            parts.append((values[kept], image[row[kept]], element[column[kept]]))
-        data, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
-        adjacency = csr_matrix(coo_matrix((data, (rows, columns)), shape=(size, size)))
+            target = indptr[element[self.representatives]][row[kept]] + place[kept]
+            data[target] = values[kept]
+            indices[target] = element[column[kept]]
+        if len(data) < np.iinfo(np.int32).max:
+            indptr = indptr.astype(np.int32)
+        adjacency = csr_matrix((data, indices, indptr), shape=(size, size))
         adjacency.sort_indices()
         return adjacency
+
+    def _first_elements(self) -> list[Bool[np.ndarray, "rows"]]:
+        """For each symmetry the representatives that it takes where none before did."""
+        done = np.zeros(self.sampling.num_vertices, dtype=bool)
+        first = []
+        for element in self.permutations:
+            image = element[self.representatives]
+            first.append(~done[image])
+            done[image] = True
+        return first
 
 
 def _program(sampling: Sampling, distances: csr_matrix) -> _Program:
