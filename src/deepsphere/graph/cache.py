@@ -36,6 +36,7 @@ _SOLVER_FILES = (
     "optimal_rows",
     "optimal_symmetric",
     "nonnegative",
+    "notice",
     "stencils",
     "symmetry",
     "zonal",

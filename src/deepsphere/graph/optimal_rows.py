@@ -14,6 +14,7 @@ from scipy.spatial import KDTree
 
 from deepsphere.graph.neighbors import is_grid, ring_sizes
 from deepsphere.graph.nonnegative import solve_nonnegative
+from deepsphere.graph.notice import announce
 from deepsphere.graph.stencils import (
     Stencils,
     nearest_stencils,
@@ -59,6 +60,8 @@ _LARGEST_SPACING = 0.8
 _ROUNDING = 1e-13
 # Levels of spacing that share a kernel.
 _NUM_LEVELS = 24
+# For the notice to those who wait: of a pair of candidates of a row.
+_SECONDS_PER_PAIR = 1.5e-7
 # Numbers in the matrices of the rows that are solved at once.
 _CHUNK = 2**21
 
@@ -132,6 +135,8 @@ def nonnegative_rows(sampling: Sampling, *, num_neighbors: int | None = None) ->
     else:
         local, stencils = np.full(size, spacing), nearest_stencils(points, nearest)
     nugget = _UNEVEN_NUGGET if uneven else _NUGGET
+    pairs = float(stencils.size) * stencils.shape[1]
+    announce(f"optimal weights of {sampling!r}", _SECONDS_PER_PAIR * pairs)
     values = _solve_rows(points, every, stencils, local, spacing_of_symbol=spacing, nugget=nugget)
     return _assembled(every, stencils, values, size)
 

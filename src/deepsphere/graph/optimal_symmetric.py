@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 
 from deepsphere.graph.neighbors import is_grid, ring_sizes
 from deepsphere.graph.nonnegative import minimize_nonnegative
+from deepsphere.graph.notice import announce
 from deepsphere.graph.symmetry import vertex_permutations
 from deepsphere.graph.weights import tuned_kernel_width
 from deepsphere.graph.zonal import evaluate_series, symbol_and_gain, zonal_series
@@ -36,6 +37,8 @@ _MARGIN = 0.97
 _NEAR_MARGIN = 0.98
 # Squared errors that are nothing but rounding.
 _NO_ERROR = 1e-14
+# For the notice to those who wait: of a pair of neighbors of a representative row.
+_SECONDS_PER_PAIR = 2.5e-6
 # Representative rows treated at once: bounds the memory of the offsets between their neighbors.
 _ROWS_PER_GROUP = 2**14
 # On points that are not spread evenly: width of the smooth symbol to be reached in mean cell areas,
@@ -99,6 +102,8 @@ def symmetric_weights(
     (True, 0.0)
     """
     program = _program(sampling, distances)
+    pairs = float((np.diff(program.entries.indptr).astype(float) ** 2).sum())
+    announce(f"optimal weights of {sampling!r}", _SECONDS_PER_PAIR * pairs)
     squared = program.entries.data**2
     if not sampling.quasi_uniform:
         weights = _solved_for_fixed_symbol(program, sampling, _mean_gaussian(squared))
