@@ -255,9 +255,9 @@ def test_report_names_each_layer_of_a_network_once(tmp_path: Path):
         save(tmp_path / "runs" / key.folder / "model.ckpt", model)
         names[network] = [name for name, _ in _errors_by_step(tmp_path, recipe, digits, key)]
     assert names["deepsphere"] == [
-        *("conv 1", "norm 1", "relu 1", "pool 1"),
-        *("conv 2", "norm 2", "relu 2", "pool 2"),
-        *("conv 3", "norm 3", "upsample 1", "relu 3"),
+        *("conv 1", "norm 1", "gelu 1", "pool 1"),
+        *("conv 2", "norm 2", "gelu 2", "pool 2"),
+        *("conv 3", "norm 3", "upsample 1", "gelu 3"),
         *("mean", "max", "logits"),
     ]
     assert names["cnn2d"] == ["logits"]
