@@ -17,11 +17,12 @@ from deepsphere.experiments.blocks import (
 )
 from deepsphere.experiments.blocks_config import BlocksRecipe, MapsTraining
 from deepsphere.experiments.blocks_report import mean_and_error
-from deepsphere.experiments.blocks_unet import MapsRecord, read_maps_record
+from deepsphere.experiments.blocks_unet import MapsRecord
 from deepsphere.experiments.digits_record import RunRecord, Score
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.run import reproduce
+from deepsphere.experiments.training_record import read_record
 
 CPU = RunOptions(accelerator="cpu")
 MINI = {
@@ -170,11 +171,11 @@ def test_record_of_the_maps_survives_and_a_foreign_one_is_not_read(tmp_path: Pat
     path = tmp_path / "run.json"
     record = maps_record()
     record.write(path)
-    assert read_maps_record(path, "f") == record
-    assert read_maps_record(path, "g") is None
+    assert read_record(path, "f", MapsRecord) == record
+    assert read_record(path, "g", MapsRecord) is None
     path.write_text("{", encoding="utf-8")
-    assert read_maps_record(path, "f") is None
-    assert read_maps_record(tmp_path / "none.json", "f") is None
+    assert read_record(path, "f", MapsRecord) is None
+    assert read_record(tmp_path / "none.json", "f", MapsRecord) is None
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from deepsphere.experiments.digits import (
 )
 from deepsphere.experiments.digits_config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits_data import digest_of_images, load_images
-from deepsphere.experiments.digits_record import RunKey, RunRecord, Score, read_record
+from deepsphere.experiments.digits_record import RunKey, RunRecord, Score
 from deepsphere.experiments.digits_report import _errors_by_step
 from deepsphere.experiments.digits_run import (
     build_domain,
@@ -34,6 +34,7 @@ from deepsphere.experiments.options import RunOptions, cpu_threads
 from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.results import read_results
 from deepsphere.experiments.run import reproduce
+from deepsphere.experiments.training_record import read_record
 from deepsphere.training import load, read_metadata, save
 
 CPU = RunOptions(accelerator="cpu")
@@ -158,12 +159,12 @@ def test_accelerator_that_is_not_there_is_rejected():
 
 def test_record_of_another_recipe_or_half_written_is_no_record(tmp_path: Path):
     path = tmp_path / "run.json"
-    assert read_record(path, "f") is None
+    assert read_record(path, "f", RunRecord) is None
     record_with(1.0, 1.0, 1.0).write(path)
-    assert read_record(path, "f") == record_with(1.0, 1.0, 1.0)
-    assert read_record(path, "g") is None
+    assert read_record(path, "f", RunRecord) == record_with(1.0, 1.0, 1.0)
+    assert read_record(path, "g", RunRecord) is None
     path.write_text(path.read_text()[:50])
-    assert read_record(path, "f") is None
+    assert read_record(path, "f", RunRecord) is None
 
 
 def test_runs_are_the_same_again_and_only_missing_ones_are_run(mini: Path, tmp_path: Path):

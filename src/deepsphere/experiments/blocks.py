@@ -11,13 +11,14 @@ from typing import Any, Generic, TypeVar
 
 from deepsphere.experiments.blocks_config import BlocksRecipe, ClassifierBlock, UNetBlock
 from deepsphere.experiments.blocks_maps import make_maps
-from deepsphere.experiments.blocks_unet import MapsRecord, read_maps_record, run_unet
+from deepsphere.experiments.blocks_unet import MapsRecord, run_unet
 from deepsphere.experiments.digits_data import digest_of_images, load_images
-from deepsphere.experiments.digits_record import RunKey, RunRecord, read_record
+from deepsphere.experiments.digits_record import RunKey, RunRecord
 from deepsphere.experiments.digits_run import RECORD_FILE, build_domain, check_machine, run_network
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import ResultRow, check_claim_names, make_row
+from deepsphere.experiments.training_record import read_record
 from deepsphere.graph import Pyramid, build_graph
 from deepsphere.sampling import sampling_from_spec
 from deepsphere.training.progress import make_bar
@@ -269,7 +270,7 @@ def _run_classifiers(
         for seed in recipe.seeds:
             advance(f"digits, {block.name}, seed {seed}")
             folder = output / RUN_FOLDER / f"digits-{block.slug}-seed{seed}"
-            record = read_record(folder / RECORD_FILE, fingerprint)
+            record = read_record(folder / RECORD_FILE, fingerprint, RunRecord)
             if record is None:
                 domain = domain or build_domain(digits_recipe, "deepsphere")
                 record = run_network(
@@ -297,7 +298,7 @@ def _run_unets(
         for seed in recipe.seeds:
             advance(f"maps, {block.name}, seed {seed}")
             path = output / RUN_FOLDER / f"maps-{block.slug}-seed{seed}" / RECORD_FILE
-            record = read_maps_record(path, fingerprint)
+            record = read_record(path, fingerprint, MapsRecord)
             if record is None:
                 pyramid = pyramid or build_levels(recipe, block)
                 maps = maps or make_maps(recipe.maps, pyramid.graphs[0].sampling)

@@ -1,20 +1,19 @@
 """One run of the dense task of the experiment on blocks: a U-Net, trained and scored."""
 
-from pathlib import Path
 from typing import Annotated
 
 import lightning
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from deepsphere.data.files import write_atomically
 from deepsphere.experiments.blocks_config import BlocksRecipe, MapsTraining, UNetBlock
 from deepsphere.experiments.blocks_maps import Maps
 from deepsphere.experiments.options import RunOptions, cpu_threads
+from deepsphere.experiments.training_record import TrainingRecord
 from deepsphere.graph import Pyramid
 from deepsphere.harmonics import analyze, synthesize
 from deepsphere.models import UNet, num_parameters
@@ -27,22 +26,12 @@ from deepsphere.training.quiet import quiet_lightning
 
 _NUM_AT_ONCE = 16
 
-_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-
-class MapsRecord(BaseModel):
+class MapsRecord(TrainingRecord):
     """What one U-Net found out.
 
     Parameters
     ----------
-    fingerprint
-        Of recipe and block.
-    num_parameters
-        Numbers that the network learned.
-    seconds_training
-        Wall time.
-    history
-        Metrics by epoch.
     unrotated, rotated
         Explained share of the variance of the targets, %, on fields as they are (NR) and on
         rotated ones (R).
@@ -50,47 +39,8 @@ class MapsRecord(BaseModel):
         Rotation error of the outputs, see `rotation_error`.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    fingerprint: str
-    num_parameters: Annotated[int, Field(ge=1)]
-    seconds_training: _NotNegative
-    history: list[dict[str, float | int]]
     unrotated: Annotated[float, Field(le=100, allow_inf_nan=False)]
     rotated: Annotated[float, Field(le=100, allow_inf_nan=False)]
-    change: _NotNegative
-
-    def write(self, path: Path) -> None:
-        """Write the record as JSON, complete or not at all.
-
-        Parameters
-        ----------
-        path
-            Where to; an older file is replaced.
-        """
-        with write_atomically(path, overwrite=True) as temporary:
-            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def read_maps_record(path: Path, fingerprint: str) -> MapsRecord | None:
-    """The record in a file, or None where there is no complete one with this fingerprint.
-
-    Parameters
-    ----------
-    path
-        Written by `MapsRecord.write`.
-    fingerprint
-        That it has to have.
-
-    Returns
-    -------
-    MapsRecord or None
-    """
-    try:
-        record = MapsRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return record if record.fingerprint == fingerprint else None
 
 
 def rotation_error(

@@ -15,7 +15,6 @@ from deepsphere.experiments.digits_record import (
     TITLES,
     RunKey,
     RunRecord,
-    read_record,
 )
 from deepsphere.experiments.digits_run import (
     RECORD_FILE,
@@ -26,6 +25,7 @@ from deepsphere.experiments.digits_run import (
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import ResultRow, check_claim_names, make_row
+from deepsphere.experiments.training_record import read_record
 from deepsphere.training.progress import make_bar
 from deepsphere.version import __version__
 
@@ -109,7 +109,7 @@ def run_digits(
     records = {
         key: record
         for key, folder in folders.items()
-        if (record := read_record(folder / RECORD_FILE, fingerprint)) is not None
+        if (record := read_record(folder / RECORD_FILE, fingerprint, RunRecord)) is not None
     }
     missing = [key for key in folders if key not in records]
     if not missing:

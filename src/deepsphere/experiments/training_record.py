@@ -1,0 +1,74 @@
+"""What a training found out, in a file that tells whether it still belongs to the recipe."""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deepsphere.data import write_atomically
+
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class TrainingRecord(BaseModel):
+    """What all trainings find out; experiments add their scores.
+
+    Parameters
+    ----------
+    fingerprint
+        Of the recipe and the data that it belongs to.
+    num_parameters
+        Numbers that the network learned.
+    seconds_training
+        Wall time.
+    history
+        Metrics by epoch.
+    change
+        How much rotations of the input change what should not change with them.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    fingerprint: str
+    num_parameters: Annotated[int, Field(ge=1)]
+    seconds_training: NotNegative
+    history: list[dict[str, float | int]]
+    change: NotNegative
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON, complete or not at all.
+
+        Parameters
+        ----------
+        path
+            Where to; an older file is replaced.
+        """
+        with write_atomically(path, overwrite=True) as temporary:
+            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+_Record = TypeVar("_Record", bound=TrainingRecord)
+
+
+def read_record(path: Path, fingerprint: str, record_type: type[_Record]) -> _Record | None:
+    """The record in a file, or None where there is no complete one of this recipe and data.
+
+    Parameters
+    ----------
+    path
+        Written by `TrainingRecord.write`.
+    fingerprint
+        That it has to have.
+    record_type
+        Kind of record.
+
+    Returns
+    -------
+    TrainingRecord or None
+        Of the kind.
+    """
+    try:
+        record = record_type.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return record if record.fingerprint == fingerprint else None
