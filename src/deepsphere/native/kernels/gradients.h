@@ -1,0 +1,125 @@
+// Gradients of the polynomial filter on tiles. Part of variant.cpp.
+#pragma once
+
+#include "filter.h"
+
+namespace ds {
+namespace DS_VARIANT {
+
+// Rows of a correlation that stay in the first-level cache.
+constexpr int64_t kCorrelatedRows = 96;
+
+template <class T>
+static inline int64_t sums_stride(int64_t channels) {
+    return (channels + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+}
+
+// One tile and group: a basis of `spread`, which serves both gradients.
+template <class T>
+static int gradients_of_tile(const GradientArguments& g, const FilterArguments& mixing,
+                             const Tile& tile, const Group& group, const T* packed, T* sums) {
+    const int64_t orders = g.orders, stride = group.stride, num_own = tile.sizes[0];
+    const int64_t others = g.other_channels, spreads = g.spread_channels;
+    const int64_t kept = tile.own != nullptr ? num_own * others : 0;
+    int64_t bytes = taken_bytes<T>(kPanelColumns<T> * chunk_rows(1)) + taken_bytes<T>(kept);
+    for (int64_t k = 0; k < orders; ++k) {
+        bytes += taken_bytes<T>(tile.sizes[orders - 1 - k] * stride);
+    }
+    char* memory = static_cast<char*>(scratch(static_cast<size_t>(bytes)));
+    if (memory == nullptr) return 2;
+    T* block = take<T>(memory, kPanelColumns<T> * chunk_rows(1));
+    T* gathered = take<T>(memory, kept);
+    T* bases[kMostOrders];
+    for (int64_t k = 0; k < orders; ++k) {
+        bases[k] = take<T>(memory, tile.sizes[orders - 1 - k] * stride);
+    }
+    load_tile(static_cast<const T*>(g.spread) + group.first * g.num_vertices * spreads,
+              g.num_vertices, spreads, group.items, tile, tile.sizes[orders - 1] - num_own,
+              bases[0], stride);
+    make_basis(tile, orders, stride, bases);
+    for (int64_t item = 0; item < group.items; ++item) {
+        const int64_t place = (group.first + item) * g.num_vertices * others;
+        if (g.other_gradient != nullptr) {
+            mix_channels<T>(mixing, tile, bases, item * spreads, stride, spreads, packed, block,
+                            static_cast<T*>(g.other_gradient) + place, nullptr);
+        }
+        const T* other = static_cast<const T*>(g.other) + place + tile.first * others;
+        if (tile.own != nullptr) {
+            load_tile(static_cast<const T*>(g.other) + place, g.num_vertices, others, 1, tile, 0,
+                      gathered, others);
+            other = gathered;
+        }
+        for (int64_t row = 0; row < num_own; row += kCorrelatedRows) {
+            const int64_t rows = num_own - row < kCorrelatedRows ? num_own - row : kCorrelatedRows;
+            for (int64_t k = 0; k < orders; ++k) {
+                correlate<T>(rows, others, other + row * others, others, spreads,
+                             bases[k] + row * stride + item * spreads, stride,
+                             sums + k * others * sums_stride<T>(spreads), sums_stride<T>(spreads));
+            }
+        }
+    }
+    return 0;
+}
+
+// Returns 0, or 2 where memory is short.
+template <class T>
+int run_gradients(const GradientArguments& g, const Plan& plan) {
+    const int threads = effective_threads(g.threads);
+    const int64_t items = items_side_by_side<T>(g.batch, g.spread_channels);
+    const int64_t num_groups = (g.batch + items - 1) / items;
+    const int64_t num_tasks = num_groups * plan.num_tiles;
+    const int64_t shares = num_shares(num_tasks, threads);
+    const int64_t width = sums_stride<T>(g.spread_channels);
+    const int64_t size = g.orders * g.other_channels * width;
+    FilterArguments mixing{};
+    mixing.batch = g.batch;
+    mixing.num_vertices = mixing.out_vertices = g.num_vertices;
+    mixing.in_channels = g.spread_channels;
+    mixing.out_channels = g.other_channels;
+    mixing.orders = g.orders;
+    mixing.group = 1;
+    const int64_t num_packed =
+        g.other_gradient == nullptr
+            ? 0
+            : packed_size<T>(g.orders, g.spread_channels, g.other_channels);
+    T* packed = static_cast<T*>(std::malloc(static_cast<size_t>(num_packed + 1) * sizeof(T)));
+    T* sums = static_cast<T*>(std::calloc(static_cast<size_t>(shares * size + 1), sizeof(T)));
+    int status = packed == nullptr || sums == nullptr ? 2 : 0;
+    if (status == 0) {
+        if (g.other_gradient != nullptr) {
+            pack_weights(static_cast<const T*>(g.weight), g.orders, g.spread_channels,
+                         g.other_channels, g.weight_strides[0], g.weight_strides[1],
+                         g.weight_strides[2], packed);
+        }
+        int failed = 0;
+        parallel_for(static_cast<long>(shares), threads, [&](long share) {
+            const int64_t end = num_tasks * (share + 1) / shares;
+            for (int64_t task = num_tasks * share / shares; task < end; ++task) {
+                const Tile tile = plan.tile(task / num_groups);
+                const Group group =
+                    group_of<T>(task % num_groups, items, g.batch, g.spread_channels);
+                const int outcome =
+                    gradients_of_tile<T>(g, mixing, tile, group, packed, sums + share * size);
+                if (outcome != 0) __atomic_store_n(&failed, outcome, __ATOMIC_RELAXED);
+            }
+        });
+        status = failed;
+        T* correlation = static_cast<T*>(g.correlation);
+        const int64_t rows = g.orders * g.other_channels;
+        for (int64_t row = 0; row < rows; ++row) {
+            for (int64_t c = 0; c < g.spread_channels; ++c) {
+                double total = 0;
+                for (int64_t s = 0; s < shares; ++s) {
+                    total += static_cast<double>(sums[s * size + row * width + c]);
+                }
+                correlation[row * g.spread_channels + c] = static_cast<T>(total);
+            }
+        }
+    }
+    std::free(packed);
+    std::free(sums);
+    return status;
+}
+
+}  // namespace DS_VARIANT
+}  // namespace ds

@@ -1,0 +1,378 @@
+"""The polynomial graph filter in C++: all orders of a tile of vertices while it is in cache.
+
+A tile and its halo are read once; the basis signals, the product with the weights and what follows
+it never leave the second-level cache. The backward pass makes one basis of the output's gradient,
+which serves both gradients, so that nothing but input and weight is kept between the passes.
+"""
+
+import ctypes
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from deepsphere.native import load_library, why_absent
+from deepsphere.ops.memory import empty_output
+from deepsphere.ops.plans import DTYPES, Plan, check_status, find_plan
+
+LARGEST_KERNEL_SIZE = 32
+ACTIVATIONS = {"none": 0, "relu": 1, "gelu": 2}
+POOLS = {"none": 0, "max": 1, "mean": 2}
+
+# Work of a product with the operator against that of a product with the weights, per
+# multiplication: the former waits for memory.
+_PRODUCT_COST = 3.0
+# Multiplications with the weights by Clenshaw's recurrence, which makes them for the halo too.
+_HALO_COST = 0.3
+# Scalars of a row in the basis of a tile, items side by side.
+_ROW_VALUES = 32
+_SIDE_INPUT, _SIDE_OUTPUT = 0, 1
+
+_Long = ctypes.c_int64
+
+
+class _FilterArguments(ctypes.Structure):
+    """`FilterArguments` of kernels/filter_arguments.h."""
+
+    _fields_ = [
+        *((name, _Long) for name in ("batch", "num_vertices", "out_vertices")),
+        *((name, _Long) for name in ("in_channels", "out_channels", "orders")),
+        ("signal", ctypes.c_void_p),
+        ("weight", ctypes.c_void_p),
+        ("weight_strides", _Long * 3),
+        *((name, ctypes.c_void_p) for name in ("out", "scale", "shift", "mean", "variance")),
+        ("group", _Long),
+        *((name, ctypes.c_int32) for name in ("pool", "activation", "side", "threads")),
+    ]
+
+
+class _GradientArguments(ctypes.Structure):
+    """`GradientArguments` of kernels/filter_arguments.h."""
+
+    _fields_ = [
+        *((name, _Long) for name in ("batch", "num_vertices", "other_channels")),
+        *((name, _Long) for name in ("spread_channels", "orders")),
+        *((name, ctypes.c_void_p) for name in ("spread", "other", "weight")),
+        ("weight_strides", _Long * 3),
+        *((name, ctypes.c_void_p) for name in ("other_gradient", "correlation")),
+        ("threads", ctypes.c_int32),
+    ]
+
+
+def why_not(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> str | None:
+    """Why the compiled kernels cannot filter a signal, with the remedy; None if they can.
+
+    Parameters
+    ----------
+    signal : Tensor, shape (batch, vertices, in_channels)
+    weight : Tensor, shape (kernel_size, in_channels, out_channels)
+    arrays : tuple of six Tensor
+        The operator and its transpose, as :meth:`SparseOperator.arrays` gives them.
+
+    Returns
+    -------
+    str or None
+    """
+    reason = why_absent()
+    if reason is not None:
+        return reason
+    if signal.device.type != "cpu":
+        return f"signal must be on the CPU, got {signal.device}"
+    if signal.dtype not in DTYPES:
+        return f"signal must be float32 or float64, got {signal.dtype}; cast it"
+    for name, values in (("weight", weight), ("operator", arrays[2])):
+        if values.dtype != signal.dtype or values.device != signal.device:
+            return (
+                f"{name} must be {signal.dtype} on {signal.device} like the signal, got "
+                f"{values.dtype} on {values.device}; move the layer"
+            )
+    if weight.shape[0] > LARGEST_KERNEL_SIZE:
+        return f"kernel_size must be at most {LARGEST_KERNEL_SIZE}, got {weight.shape[0]}"
+    if arrays[0].dtype != torch.int32:
+        return "the operator has more than 2^31 edges"
+    return None
+
+
+def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int, batch: int) -> Plan | str:
+    """The tiles for a basis of some channels of an operator, or why there are none.
+
+    Parameters
+    ----------
+    arrays : tuple of Tensor
+        The operator, ``crow, col, values`` first.
+    num_orders : int
+    channels : int
+        Of the signal whose basis is made.
+    batch : int
+
+    Returns
+    -------
+    Plan or str
+    """
+    crow, col, values = arrays[:3]
+    # thin signals meet in rows as wide as registers; all widths up to there share a plan
+    width = max(channels, _ROW_VALUES if channels * batch > _ROW_VALUES // 2 else _ROW_VALUES // 2)
+    return find_plan((crow, col, values), num_orders - 1, width * values.element_size())
+
+
+def why_no_plan(
+    signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], *, with_gradient: bool = False
+) -> str | None:
+    """Why there are no tiles for a filter (and its gradients); None if there are.
+
+    Parameters
+    ----------
+    signal, weight, arrays
+        As of :func:`why_not`, which must have no objection.
+    with_gradient : bool
+        Ask about the transposed operator too.
+
+    Returns
+    -------
+    str or None
+    """
+    halves = [arrays[:3], arrays[3:]] if with_gradient else [arrays[:3]]
+    channels = max(signal.shape[2], weight.shape[2])
+    for half in halves:
+        plan = plan_of(half, weight.shape[0], channels, signal.shape[0])
+        if isinstance(plan, str):
+            return plan
+    return None
+
+
+def filter_signal(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> Tensor:
+    """The filtered signal, by the side that costs less.
+
+    Parameters
+    ----------
+    signal : Tensor, shape (batch, vertices, in_channels)
+    weight : Tensor, shape (kernel_size, in_channels, out_channels)
+    arrays : tuple of six Tensor
+
+    Returns
+    -------
+    Tensor, shape (batch, vertices, out_channels)
+    """
+    batch, num_vertices, _ = signal.shape
+    out = empty_output(signal, batch, num_vertices, weight.shape[2])
+    arguments = _filter_arguments(signal, weight, out)
+    _run_filter(arguments, signal, weight, arrays)
+    return out
+
+
+def filter_with_statistics(
+    signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The filtered signal, and mean and variance of its channels over batch and vertices.
+
+    Parameters
+    ----------
+    signal, weight, arrays
+        As of :func:`filter_signal`.
+
+    Returns
+    -------
+    tuple of Tensor
+        The filtered signal; mean and (biased) variance in float64, shape (out_channels,).
+    """
+    batch, num_vertices, _ = signal.shape
+    out = empty_output(signal, batch, num_vertices, weight.shape[2])
+    mean, variance = torch.zeros(2, weight.shape[2], dtype=torch.float64)
+    arguments = _filter_arguments(signal, weight, out)
+    arguments.mean, arguments.variance = mean.data_ptr(), variance.data_ptr()
+    _run_filter(arguments, signal, weight, arrays)
+    return out, mean, variance
+
+
+def filter_with_epilogue(
+    signal: Tensor,
+    weight: Tensor,
+    arrays: tuple[Tensor, ...],
+    *,
+    scale: Tensor,
+    shift: Tensor,
+    activation: str,
+    pool: str,
+    group: int,
+) -> Tensor:
+    """The filtered signal, scaled, shifted, activated and pooled before it leaves the cache.
+
+    Parameters
+    ----------
+    signal, weight, arrays
+        As of :func:`filter_signal`.
+    scale, shift : Tensor, shape (out_channels,)
+    activation : "none", "relu" or "gelu"
+    pool : "none", "max" or "mean"
+    group : int
+        Number of consecutive vertices that are pooled, a power of two up to 32; 1 for none.
+
+    Returns
+    -------
+    Tensor, shape (batch, vertices / group, out_channels)
+    """
+    batch, num_vertices, _ = signal.shape
+    out = empty_output(signal, batch, num_vertices // group, weight.shape[2])
+    scale, shift = scale.contiguous(), shift.contiguous()
+    arguments = _filter_arguments(signal, weight, out)
+    arguments.scale, arguments.shift = scale.data_ptr(), shift.data_ptr()
+    arguments.activation, arguments.pool = ACTIVATIONS[activation], POOLS[pool]
+    arguments.group = group
+    _run_filter(arguments, signal, weight, arrays)
+    return out
+
+
+def why_no_epilogue(
+    signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], *, group: int
+) -> str | None:
+    """Why nothing can follow the filter in its tiles; None if it can.
+
+    Parameters
+    ----------
+    signal, weight, arrays
+        As of :func:`why_not`, which must have no objection.
+    group : int
+
+    Returns
+    -------
+    str or None
+    """
+    if group > 1 and (group & (group - 1) or group > 32 or signal.shape[1] % group):
+        return f"groups of {group} vertices are not a power of two up to 32"
+    plan = _forward_plan(signal, weight, arrays)[1]
+    if isinstance(plan, str):
+        return plan
+    if group > 1 and not plan.is_ordered:
+        return "the tiles of this graph are not runs of consecutive vertices"
+    return None
+
+
+def weight_gradient(
+    grad: Tensor, signal: Tensor, num_orders: int, arrays: tuple[Tensor, ...]
+) -> Tensor:
+    """The gradient of the weight, ``x^T T_k(L^T) g``, from a basis of the narrower of the two.
+
+    Parameters
+    ----------
+    grad : Tensor, shape (batch, vertices, out_channels)
+    signal : Tensor, shape (batch, vertices, in_channels)
+    num_orders : int
+    arrays : tuple of six Tensor
+
+    Returns
+    -------
+    Tensor, shape (num_orders, in_channels, out_channels)
+    """
+    if signal.shape[2] < grad.shape[2]:
+        gradient = _correlate(signal, grad, None, num_orders, arrays[:3])[1]
+        return gradient.transpose(1, 2).contiguous()
+    return _correlate(grad, signal, None, num_orders, arrays[3:])[1]
+
+
+def signal_and_weight_gradients(
+    grad: Tensor, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor]:
+    """Both gradients, by the side that costs less.
+
+    A basis of the output's gradient serves both. For thin inputs a basis of the input for the
+    weight and Clenshaw's recurrence for the signal are cheaper, both as wide as the input.
+
+    Parameters
+    ----------
+    grad : Tensor, shape (batch, vertices, out_channels)
+    signal : Tensor, shape (batch, vertices, in_channels)
+    weight : Tensor, shape (kernel_size, in_channels, out_channels)
+    arrays : tuple of six Tensor
+
+    Returns
+    -------
+    tuple of Tensor
+        Shapes of signal and weight.
+    """
+    num_orders, in_channels, out_channels = weight.shape
+    if out_channels > 2 * in_channels:
+        swapped = (*arrays[3:], *arrays[:3])
+        signal_gradient = filter_signal(grad, weight.transpose(1, 2), swapped)
+        return signal_gradient, weight_gradient(grad, signal, num_orders, arrays)
+    signal_gradient, gradient = _correlate(grad, signal, weight, num_orders, arrays[3:])
+    assert signal_gradient is not None
+    return signal_gradient, gradient
+
+
+def _filter_arguments(signal: Tensor, weight: Tensor, out: Tensor) -> _FilterArguments:
+    arguments = _FilterArguments()
+    arguments.batch, arguments.num_vertices, arguments.in_channels = signal.shape
+    arguments.orders, _, arguments.out_channels = weight.shape
+    arguments.out_vertices = out.shape[1]
+    arguments.out = out.data_ptr()
+    arguments.group = 1
+    arguments.threads = torch.get_num_threads()
+    return arguments
+
+
+def _forward_plan(
+    signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
+) -> tuple[int, Plan | str]:
+    """The side on which the filter costs less, and the tiles for it."""
+    num_orders, in_channels, out_channels = weight.shape
+    degree = arrays[1].shape[0] / max(arrays[0].shape[0] - 1, 1)
+    saved = (num_orders - 1) * degree * (in_channels - out_channels) * _PRODUCT_COST
+    spent = _HALO_COST * num_orders * in_channels * out_channels
+    side = _SIDE_OUTPUT if num_orders > 1 and saved > spent else _SIDE_INPUT
+    channels = out_channels if side == _SIDE_OUTPUT else in_channels
+    return side, plan_of(arrays, num_orders, channels, signal.shape[0])
+
+
+def _run_filter(
+    arguments: _FilterArguments, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
+) -> None:
+    """Fill in what is left of the arguments, and run."""
+    if signal.shape[0] == 0 or signal.shape[1] == 0:
+        return
+    signal = signal.contiguous()
+    arguments.side, plan = _forward_plan(signal, weight, arrays)
+    assert isinstance(plan, Plan), plan
+    arguments.signal, arguments.weight = signal.data_ptr(), weight.data_ptr()
+    arguments.weight_strides[:] = weight.stride()
+    check_status(_library().ds_filter(plan.handle, ctypes.byref(arguments)))
+
+
+def _correlate(
+    spread: Tensor,
+    other: Tensor,
+    weight: Tensor | None,
+    num_orders: int,
+    half: tuple[Tensor, ...],
+) -> tuple[Tensor | None, Tensor]:
+    """``other^T T_k(L) spread`` for every order, and ``sum_k T_k(L) spread W_k^T`` with a weight."""
+    batch, num_vertices, spread_channels = spread.shape
+    other_channels = other.shape[2]
+    correlation = spread.new_zeros(num_orders, other_channels, spread_channels)
+    target = None if weight is None else empty_output(other, *other.shape)
+    if spread.numel() == 0 or other.numel() == 0:
+        return None if target is None else target.zero_(), correlation
+    spread, other = spread.contiguous(), other.contiguous()
+    plan = plan_of(half, num_orders, spread_channels, batch)
+    assert isinstance(plan, Plan), plan
+    arguments = _GradientArguments()
+    arguments.batch, arguments.num_vertices = batch, num_vertices
+    arguments.other_channels, arguments.spread_channels = other_channels, spread_channels
+    arguments.orders, arguments.threads = num_orders, torch.get_num_threads()
+    arguments.spread, arguments.other = spread.data_ptr(), other.data_ptr()
+    arguments.correlation = correlation.data_ptr()
+    if weight is not None and target is not None:
+        arguments.weight, arguments.other_gradient = weight.data_ptr(), target.data_ptr()
+        order, row, column = weight.stride()
+        arguments.weight_strides[:] = (order, column, row)
+    check_status(_library().ds_gradients(plan.handle, ctypes.byref(arguments)))
+    return target, correlation
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """The library with the signatures of its functions."""
+    library = load_library()
+    assert library is not None, "callers ask `why_not` before"
+    library.ds_filter.argtypes = [ctypes.c_void_p, ctypes.POINTER(_FilterArguments)]
+    library.ds_gradients.argtypes = [ctypes.c_void_p, ctypes.POINTER(_GradientArguments)]
+    return library

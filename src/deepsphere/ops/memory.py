@@ -1,0 +1,124 @@
+"""Large outputs on CPU from memory that was used before.
+
+The system hands out fresh memory in pages of zeros; touching a fresh output for the first time
+takes as long as the filter that fills it. Outputs of one megabyte and more therefore come from
+blocks of outputs that have been freed, as they do on a GPU in torch. Blocks are kept up to a 32nd
+of the machine's memory; :func:`release_memory` gives them back.
+"""
+
+import math
+import os
+import weakref
+from collections import deque
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_SMALLEST_BYTES = 2**20
+_KEPT_SHARE = 1 / 32
+# Sizes are rounded up to eighths of a power of two, so that similar outputs share blocks.
+_STEPS_PER_DOUBLING = 8
+
+# Free blocks by size, oldest first. Only atomic operations of dict and deque: a finalizer may run
+# in any thread, and in the middle of any function of this one.
+_free: dict[int, deque[np.ndarray]] = {}
+_sizes_by_age: deque[int] = deque()
+
+
+def empty_output(like: Tensor, *shape: int) -> Tensor:
+    """An uninitialized tensor of the type and device of another, from used memory where it can be.
+
+    Parameters
+    ----------
+    like : Tensor
+    *shape : int
+
+    Returns
+    -------
+    Tensor, contiguous
+
+    Examples
+    --------
+    >>> empty_output(torch.zeros(1, dtype=torch.float64), 3, 4).dtype
+    torch.float64
+    """
+    num_bytes = math.prod(shape) * like.element_size()
+    if like.device.type != "cpu" or num_bytes < _SMALLEST_BYTES:
+        return like.new_empty(shape)
+    size = _rounded(num_bytes)
+    try:
+        block = _free[size].pop()
+        _sizes_by_age.remove(size)
+    except (KeyError, IndexError, ValueError):
+        block = np.empty(size, dtype=np.uint8)
+    # the storage of the tensor holds this view and nothing else does
+    view = block[:num_bytes]
+    weakref.finalize(view, _recycle, block).atexit = False
+    return torch.from_numpy(view).view(like.dtype).view(shape)
+
+
+def release_memory() -> int:
+    """Give the blocks that are kept for outputs back to the system.
+
+    Returns
+    -------
+    int
+        How many bytes.
+
+    Examples
+    --------
+    >>> release_memory() >= 0
+    True
+    """
+    released = 0
+    while _sizes_by_age:
+        released += _drop_oldest()
+    return released
+
+
+def kept_bytes() -> int:
+    """The size of the blocks that are kept for outputs.
+
+    Examples
+    --------
+    >>> _ = release_memory()
+    >>> kept_bytes()
+    0
+    """
+    return sum(list(_sizes_by_age))
+
+
+def _recycle(block: np.ndarray) -> None:
+    """Keep a block whose tensor is gone, and drop the oldest beyond the limit."""
+    _free.setdefault(block.nbytes, deque()).append(block)
+    _sizes_by_age.append(block.nbytes)
+    while kept_bytes() > _LARGEST_KEPT:
+        _drop_oldest()
+
+
+def _drop_oldest() -> int:
+    """Free the block that has waited longest; its size, or 0 if another thread took it."""
+    try:
+        size = _sizes_by_age.popleft()
+        _free[size].popleft()
+    except (KeyError, IndexError):
+        return 0
+    return size
+
+
+def _rounded(num_bytes: int) -> int:
+    """The next size that blocks have."""
+    step = 2 ** (num_bytes.bit_length() - 1) // _STEPS_PER_DOUBLING
+    return -(-num_bytes // step) * step
+
+
+def _total_memory() -> int:
+    """Bytes of memory of the machine; 8 GB where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 2**33
+
+
+_LARGEST_KEPT = int(_total_memory() * _KEPT_SHARE)

@@ -1,0 +1,225 @@
+"""Plans of the tiled filter: made once per operator and order, and freed with the operator."""
+
+import os
+import weakref
+from ctypes import CDLL, POINTER, byref, c_double, c_int, c_int64, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from deepsphere.native import load_library
+
+# Vertices of a tile: fewer would mostly be halo, more would leave the cache.
+_SMALLEST_TILE, _LARGEST_TILE = 256, 16384
+# Share of the second-level cache for the basis of a tile, and its size where it is not known.
+_CACHE_SHARE = 0.6
+_DEFAULT_CACHE = 2**20
+# A halo of a compact tile adds about this share.
+_HALO = 1.4
+# Beyond as many visits per edge and product the vertices of a tile are too far apart: another
+# order is tried, then larger tiles, then none.
+_SCATTERED, _REDUNDANT = 1.6, 3.0
+# Two signals' types as numbers of the C interface.
+DTYPES = {torch.float32: 0, torch.float64: 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A plan in the memory of the library.
+
+    Parameters
+    ----------
+    handle : int
+        Address.
+    tile_size : int
+        Vertices of a tile.
+    is_ordered : bool
+        Whether tiles are runs of consecutive vertices.
+    read_share, visited_share : float
+        Vertices read per vertex, and edges visited per edge and product: 1 without any halo.
+    num_bytes : int
+    """
+
+    handle: int
+    tile_size: int
+    is_ordered: bool
+    read_share: float
+    visited_share: float
+    num_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """What is known about an operator of the cache: a plan, or why there is none."""
+
+    plan: Plan | str
+    owners: tuple[StorageWeakRef, ...]
+
+
+_entries: dict[tuple[Any, ...], _Entry] = {}
+
+
+def find_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int) -> Plan | str:
+    """The plan of an operator for polynomials with `steps` products, or why there is none.
+
+    Parameters
+    ----------
+    half : tuple of Tensor
+        ``crow, col, values`` of the operator: int32, int32, float32 or float64, on CPU.
+    steps : int
+    row_bytes : int
+        Size of a vertex in the basis of one order; tiles are so large that all orders stay in the
+        second-level cache.
+
+    Returns
+    -------
+    Plan or str
+    """
+    num_vertices = half[0].shape[0] - 1
+    tile_size = _tile_size(num_vertices, (steps + 1) * row_bytes)
+    key = (steps, tile_size, *(_identity(array) for array in half))
+    entry = _entries.get(key)
+    if entry is not None and not any(owner.expired() for owner in entry.owners):
+        return entry.plan
+    plan = _make_plan(half, steps, tile_size)
+    owners = tuple(StorageWeakRef(array.untyped_storage()) for array in half)
+    _entries[key] = _Entry(plan, owners)
+    if isinstance(plan, Plan):
+        weakref.finalize(_entries[key], _free, plan.handle).atexit = False
+    weakref.finalize(half[2], _entries.pop, key, None).atexit = False
+    return plan
+
+
+def plan_bytes() -> int:
+    """The memory of all plans that are kept.
+
+    Examples
+    --------
+    >>> plan_bytes() >= 0
+    True
+    """
+    plans = [entry.plan for entry in list(_entries.values())]
+    return sum(plan.num_bytes for plan in plans if isinstance(plan, Plan))
+
+
+def _identity(array: Tensor) -> tuple[int, ...]:
+    """What tells an array from all others that live, and from itself after a change."""
+    version = 0 if array.is_inference() else array._version
+    return (array.untyped_storage()._cdata, array.storage_offset(), array.numel(), version)
+
+
+@cache
+def _cache_bytes() -> int:
+    """Size of the second-level cache of a core."""
+    try:
+        size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return _DEFAULT_CACHE
+    return size if size > 0 else _DEFAULT_CACHE
+
+
+def _tile_size(num_vertices: int, vertex_bytes: int) -> int:
+    """Vertices of a tile, a power of two: as many as the cache holds, and enough tiles."""
+    most = max(int(_CACHE_SHARE * _cache_bytes() / (_HALO * vertex_bytes)), 1)
+    size = min(max(2 ** (most.bit_length() - 1), _SMALLEST_TILE), _LARGEST_TILE)
+    return min(size, 2 ** max(num_vertices - 1, 1).bit_length())
+
+
+def _make_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, tile_size: int) -> Plan | str:
+    """The best of a few plans: smaller tiles first, in the given order and then in patches."""
+    num_vertices, best = half[0].shape[0] - 1, None
+    size = tile_size
+    while True:
+        for is_ordered in (True, False):
+            plan = _build(half, steps, size, is_ordered=is_ordered)
+            if plan is not None and (best is None or plan.visited_share < best.visited_share):
+                best, plan = plan, best
+            if plan is not None:
+                _free(plan.handle)
+            # an order by patches reads and writes in jumps: only where it helps much
+            if best is not None and best.visited_share <= _SCATTERED:
+                break
+        if best is not None and best.visited_share <= _REDUNDANT:
+            return best
+        if size >= min(num_vertices, _LARGEST_TILE):
+            break
+        size *= 4
+    if best is not None:
+        _free(best.handle)
+    return (
+        f"neighborhoods of {steps} hops around tiles of {size} vertices are several times as large "
+        "as the tiles"
+    )
+
+
+def _build(
+    half: tuple[Tensor, Tensor, Tensor], steps: int, tile_size: int, *, is_ordered: bool
+) -> Plan | None:
+    """A plan, or None where a tile would have more vertices than its numbers can count."""
+    library = _library()
+    crow, col, values = (array.contiguous() for array in half)
+    num_vertices = crow.shape[0] - 1
+    order = None
+    if not is_ordered:
+        order = torch.empty(num_vertices, dtype=torch.int32)
+        arguments = (num_vertices, crow.data_ptr(), col.data_ptr(), tile_size, order.data_ptr())
+        check_status(library.ds_cluster_order(*arguments))
+    handle = c_void_p()
+    status = library.ds_plan_build(
+        DTYPES[values.dtype],
+        num_vertices,
+        crow.data_ptr(),
+        col.data_ptr(),
+        values.data_ptr(),
+        steps,
+        tile_size,
+        None if order is None else order.data_ptr(),
+        torch.get_num_threads(),
+        byref(handle),
+    )
+    if status == 1:
+        return None
+    check_status(status)
+    numbers = (c_double * 4)()
+    library.ds_plan_describe(handle, numbers)
+    assert handle.value is not None
+    read, visited, num_bytes, _ = numbers
+    return Plan(handle.value, tile_size, is_ordered, read, visited, int(num_bytes))
+
+
+def check_status(status: int) -> None:
+    """Raise where a function of the library ran out of memory.
+
+    Raises
+    ------
+    MemoryError
+    """
+    if status != 0:
+        raise MemoryError("the compiled kernels ran out of memory; use a smaller batch")
+
+
+def _free(handle: int) -> None:
+    """Free a plan."""
+    _library().ds_plan_free(handle)
+
+
+@cache
+def _library() -> CDLL:
+    """The library with the signatures of its functions."""
+    library = load_library()
+    assert library is not None, "callers make sure that there is one"
+    library.ds_plan_build.argtypes = [
+        *(c_int, c_int64, c_void_p, c_void_p, c_void_p, c_int),
+        *(c_int64, c_void_p, c_int, POINTER(c_void_p)),
+    ]
+    library.ds_plan_free.argtypes = [c_void_p]
+    library.ds_plan_free.restype = None
+    library.ds_plan_describe.argtypes = [c_void_p, POINTER(c_double)]
+    library.ds_plan_describe.restype = None
+    library.ds_cluster_order.argtypes = [c_int64, c_void_p, c_void_p, c_int64, c_void_p]
+    library.ds_cluster_order.restype = c_int
+    return library
