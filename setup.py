@@ -139,7 +139,7 @@ class BuildKernels(build_ext):
                 raise NotBuiltError("they are not written for Windows", "use Linux, WSL or macOS")
             record = self._build(folder / LIBRARY)
         except (NotBuiltError, OSError) as error:
-            if self.inplace and not self.editable_mode:  # asked for by hand, not an installation
+            if self._by_hand:
                 raise SystemExit(f"kernels not built: {error}") from error
             remedy = getattr(error, "remedy", INSTALL_COMPILER)
             (folder / LIBRARY).unlink(missing_ok=True)
@@ -153,6 +153,11 @@ class BuildKernels(build_ext):
             )
         (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
+    @property
+    def _by_hand(self) -> bool:
+        """Whether somebody who works on the kernels asked for this, and not an installation."""
+        return self.inplace and not self.editable_mode
+
     def _build(self, library: Path) -> dict[str, str]:
         compiler = Compiler()
         while True:
@@ -162,19 +167,22 @@ class BuildKernels(build_ext):
             except NotBuiltError as error:
                 # an assembler older than its compiler: the instruction set is left out
                 failed = next((v for v in VARIANTS if f"variant {v}" in str(error)), None)
-                if failed is None:
+                if failed is None or self._by_hand:
                     raise
                 del compiler.variants[failed]
                 sys.stderr.write(f"NOTICE: {error}; it is left out.\n")
         # moved into place: a process that has the library of before loaded must keep it
-        aside = library.with_name(f".{LIBRARY}.{os.getpid()}")
+        aside = library.with_name(f".{os.getpid()}.{LIBRARY}")
         link = ["-shared", *compiler.flags, *objects, "-pthread", *_from_environment("LDFLAGS")]
         link += ["-o", str(aside)]
-        if compiler.threading == "OpenMP":  # once with everything, to see that nothing is missing
-            compiler.run([*link, "-fopenmp", "-Wl,-z,defs"])
-        # then without OpenMP: the kernels take the runtime that is loaded, that of torch
-        compiler.run(link)
-        aside.replace(library)
+        try:
+            if compiler.threading == "OpenMP":  # with everything, to see that nothing is missing
+                compiler.run([*link, "-fopenmp", "-Wl,-z,defs"])
+            # then without OpenMP: the kernels take the runtime that is loaded, that of torch
+            compiler.run(link)
+            aside.replace(library)
+        finally:
+            aside.unlink(missing_ok=True)
         return {
             "compiler": compiler.version,
             "instruction_sets": " ".join(compiler.variants),

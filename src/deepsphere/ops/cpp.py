@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deepsphere.native import load_library, why_absent
-from deepsphere.ops.memory import empty_output
+from deepsphere.ops.memory import CACHE_LINE, empty_output
 from deepsphere.ops.plans import DTYPES, Plan, check_status, find_plan
 
 LARGEST_KERNEL_SIZE = 32
@@ -27,6 +27,8 @@ _HALO_COST = 0.3
 # Scalars of a row in the basis of a tile, items side by side.
 _ROW_VALUES = 32
 _SIDE_INPUT, _SIDE_OUTPUT = 0, 1
+# Larger outputs have left the last-level cache before anybody reads them.
+_CACHED_BYTES = 2**25
 
 _Long = ctypes.c_int64
 
@@ -42,7 +44,7 @@ class _FilterArguments(ctypes.Structure):
         ("weight_strides", _Long * 3),
         *((name, ctypes.c_void_p) for name in ("out", "scale", "shift", "mean", "variance")),
         ("group", _Long),
-        *((name, ctypes.c_int32) for name in ("pool", "activation", "side", "threads")),
+        *((name, ctypes.c_int32) for name in ("pool", "activation", "side", "threads", "is_final")),
     ]
 
 
@@ -55,7 +57,7 @@ class _GradientArguments(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("spread", "other", "weight")),
         ("weight_strides", _Long * 3),
         *((name, ctypes.c_void_p) for name in ("other_gradient", "correlation")),
-        ("threads", ctypes.c_int32),
+        *((name, ctypes.c_int32) for name in ("threads", "is_final")),
     ]
 
 
@@ -307,7 +309,15 @@ def _filter_arguments(signal: Tensor, weight: Tensor, out: Tensor) -> _FilterArg
     arguments.out = out.data_ptr()
     arguments.group = 1
     arguments.threads = torch.get_num_threads()
+    arguments.is_final = _is_final(out)
     return arguments
+
+
+def _is_final(out: Tensor) -> bool:
+    """Whether an output is better written past the caches: it is larger, and its rows fit lines."""
+    row_bytes = out.shape[2] * out.element_size()
+    fits = row_bytes % CACHE_LINE == 0 and out.data_ptr() % CACHE_LINE == 0
+    return fits and out.numel() * out.element_size() > _CACHED_BYTES
 
 
 def _forward_plan(
@@ -358,6 +368,7 @@ def _correlate(
     arguments.batch, arguments.num_vertices = batch, num_vertices
     arguments.other_channels, arguments.spread_channels = other_channels, spread_channels
     arguments.orders, arguments.threads = num_orders, torch.get_num_threads()
+    arguments.is_final = target is not None and _is_final(target)
     arguments.spread, arguments.other = spread.data_ptr(), other.data_ptr()
     arguments.correlation = correlation.data_ptr()
     if weight is not None and target is not None:

@@ -17,6 +17,8 @@ from torch import Tensor
 
 _SMALLEST_BYTES = 2**20
 _KEPT_SHARE = 1 / 32
+# Alignment of every block, so that rows of whole lines begin at one.
+CACHE_LINE = 64
 # Sizes are rounded up to eighths of a power of two, so that similar outputs share blocks.
 _STEPS_PER_DOUBLING = 8
 
@@ -51,7 +53,8 @@ def empty_output(like: Tensor, *shape: int) -> Tensor:
         block = _free[size].pop()
         _sizes_by_age.remove(size)
     except (KeyError, IndexError, ValueError):
-        block = np.empty(size, dtype=np.uint8)
+        block = np.empty(size + CACHE_LINE, dtype=np.uint8)
+        block = block[-block.ctypes.data % CACHE_LINE :][:size]
     # the storage of the tensor holds this view and nothing else does
     view = block[:num_bytes]
     weakref.finalize(view, _recycle, block).atexit = False

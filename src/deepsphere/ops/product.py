@@ -1,18 +1,80 @@
-"""The product of a fixed sparse matrix with a batch of signals, on torch's CSR product."""
+"""The product of a fixed sparse matrix with a batch of signals, compiled or on torch's product."""
 
+import ctypes
+from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from deepsphere.native import load_library
+from deepsphere.ops.memory import empty_output
+from deepsphere.ops.plans import DTYPES
 from deepsphere.ops.sparse import csr_tensor
 
-# Items side by side (at the price of two transpositions) beat one item after the other while they
+# On torch's product, items side by side (at the price of two transpositions) beat one item after the other while they
 # are small, or have so few channels that a product alone is bound by the indices; measured between
 # nside 4 and nside 64.
 _WIDE_VALUES = 2**13
 _WIDE_CHANNELS = 3
+# The compiled product takes items one after the other, unless they have so few channels that most
+# of a vector would be idle.
+_IDLE_CHANNELS = 3
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """The compiled kernels with the signature of the product, or None."""
+    found = load_library()
+    if found is not None:
+        found.ds_sparse_product.argtypes = [
+            ctypes.c_int,
+            *[ctypes.c_int64] * 4,
+            *[ctypes.c_void_p] * 5,
+            ctypes.c_int,
+        ]
+        found.ds_sparse_product.restype = None
+    return found
+
+
+def _compiled_product(signal: Tensor, crow: Tensor, col: Tensor, values: Tensor) -> Tensor:
+    """The product by the compiled kernel: sums stay in registers, and nothing is transposed."""
+    batch, num_columns, channels = signal.shape
+    num_rows = crow.shape[0] - 1
+    if batch > 1 and channels <= _IDLE_CHANNELS:
+        panel = signal.transpose(0, 1).reshape(1, num_columns, batch * channels)
+        out = _compiled_product(panel, crow, col, values)
+        return out.view(num_rows, batch, channels).transpose(0, 1).contiguous()
+    signal = signal.contiguous()
+    out = empty_output(signal, batch, num_rows, channels)
+    library = _library()
+    assert library is not None
+    library.ds_sparse_product(
+        DTYPES[signal.dtype],
+        batch,
+        num_rows,
+        num_columns,
+        channels,
+        crow.data_ptr(),
+        col.data_ptr(),
+        values.data_ptr(),
+        signal.data_ptr(),
+        out.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return out
+
+
+def _is_compiled(signal: Tensor, crow: Tensor, values: Tensor) -> bool:
+    """Whether the compiled kernel takes this product."""
+    return (
+        signal.device.type == "cpu"
+        and signal.dtype in DTYPES
+        and values.dtype == signal.dtype
+        and crow.dtype == torch.int32
+        and _library() is not None
+    )
 
 
 def _product(signal: Tensor, crow: Tensor, col: Tensor, values: Tensor) -> Tensor:
@@ -21,6 +83,8 @@ def _product(signal: Tensor, crow: Tensor, col: Tensor, values: Tensor) -> Tenso
     num_rows = crow.shape[0] - 1
     if signal.numel() == 0:
         return signal.new_zeros(batch, num_rows, channels)
+    if _is_compiled(signal, crow, values):
+        return _compiled_product(signal, crow, col, values)
     matrix = csr_tensor(crow, col, values, num_columns)
     small = channels <= _WIDE_CHANNELS or channels * num_columns <= _WIDE_VALUES
     if signal.device.type != "cpu" or small:

@@ -75,14 +75,16 @@ static void load_tile(const T* signal, int64_t num_vertices, int64_t channels, i
     }
 }
 
+// Of a product on the rows of the tile and `rings` rings of its halo.
 template <class T>
-static inline StepArguments<T> step_arguments(const Tile& tile, int64_t num_rows, int64_t stride) {
+static inline StepArguments<T> step_arguments(const Tile& tile, int64_t rings, int64_t stride) {
     StepArguments<T> a{};
-    a.row_start = tile.row_start;
+    a.runs = tile.runs;
+    a.runs_end = tile.runs + tile.run_counts[rings];
+    a.rows = tile.rows;
     a.columns = tile.columns;
     a.weights = static_cast<const T*>(tile.weights);
     a.diagonal = static_cast<const T*>(tile.diagonal);
-    a.num_rows = num_rows;
     a.stride = stride;
     return a;
 }
@@ -91,7 +93,7 @@ static inline StepArguments<T> step_arguments(const Tile& tile, int64_t num_rows
 template <class T>
 static void make_basis(const Tile& tile, int64_t orders, int64_t stride, T* const* bases) {
     for (int64_t k = 1; k < orders; ++k) {
-        auto a = step_arguments<T>(tile, tile.sizes[orders - 1 - k], stride);
+        auto a = step_arguments<T>(tile, orders - 1 - k, stride);
         a.signal = bases[k - 1];
         a.previous = bases[k >= 2 ? k - 2 : 0];
         a.out = bases[k];
@@ -231,13 +233,13 @@ static void mix_channels(const FilterArguments& f, const Tile& tile, const T* co
         if (f.scale == nullptr && statistics == nullptr && tile.own == nullptr &&
             written_columns<T>(columns) == columns) {
             multiply<T>(num_rows, bases, offset, stride, orders, inputs, panel, columns,
-                        out + tile.first * outputs + first, outputs);
+                        out + tile.first * outputs + first, outputs, f.is_final != 0);
             continue;
         }
         for (int64_t row = 0; row < num_rows; row += chunk) {
             const int64_t rows = num_rows - row < chunk ? num_rows - row : chunk;
             multiply<T>(rows, bases, offset + row * stride, stride, orders, inputs, panel, columns,
-                        block, kWide);
+                        block, kWide, false);
             finish_block<T>(f, tile, block, kWide, row, rows, first, columns, out, statistics);
         }
     }
@@ -321,7 +323,7 @@ static int filter_on_output(const FilterArguments& f, const Tile& tile, const Gr
                     const int64_t rows =
                         num_rows - row < chunk_rows(1) ? num_rows - row : chunk_rows(1);
                     multiply<T>(rows, bases, row * in_stride, in_stride, 1, f.in_channels, panel,
-                                columns, block, kWide);
+                                columns, block, kWide, false);
                     for (int64_t r = 0; r < rows; ++r) {
                         copy_row(block + r * kWide,
                                  current + (row + r) * stride + item * channels + first, columns);
@@ -336,7 +338,7 @@ static int filter_on_output(const FilterArguments& f, const Tile& tile, const Gr
             }
         }
         if (k + 1 == orders) continue;
-        auto a = step_arguments<T>(tile, num_rows, stride);
+        auto a = step_arguments<T>(tile, k, stride);
         a.signal = terms[(k + 1) % 3];
         a.previous = terms[(k + 2) % 3];
         a.out = current;

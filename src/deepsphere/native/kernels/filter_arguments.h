@@ -28,6 +28,7 @@ struct FilterArguments {
     double* variance;           // (out_channels,), biased
     int64_t group;              // vertices that are pooled; 1 if none are
     int32_t pool, activation, side, threads;
+    int32_t is_final;  // the result is too large to be read back from a cache
 };
 
 // Both gradients by one basis of `spread`: d_other = sum_k T_k(L) spread W_k and
@@ -42,6 +43,7 @@ struct GradientArguments {
     void* other_gradient;       // (batch, num_vertices, other_channels) or null
     void* correlation;          // (orders, other_channels, spread_channels)
     int32_t threads;
+    int32_t is_final;  // as above, of other_gradient
 };
 
 }  // namespace ds

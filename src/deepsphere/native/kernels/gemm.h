@@ -43,7 +43,7 @@ static inline int64_t packed_size(int64_t orders, int64_t inputs, int64_t output
 template <class T, int Lanes, int Registers, int kRows>
 static inline void multiply_rows(const T* const* bases, int64_t offset, int64_t stride,
                                  int64_t orders, int64_t inputs, const T* panel, T* out,
-                                 int64_t out_stride) {
+                                 int64_t out_stride, bool is_final) {
     Vector<T, Lanes> sums[kRows][Registers];
     for (int r = 0; r < kRows; ++r) {
         for (int c = 0; c < Registers; ++c) sums[r][c] = Vector<T, Lanes>{};
@@ -63,6 +63,16 @@ static inline void multiply_rows(const T* const* bases, int64_t offset, int64_t 
             }
         }
     }
+    if (is_final) {
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+            for (int c = 0; c < Registers; ++c) {
+                store_past_cache<T, Lanes>(out + r * out_stride + c * Lanes, sums[r][c]);
+            }
+        }
+        return;
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -75,49 +85,54 @@ static inline void multiply_rows(const T* const* bases, int64_t offset, int64_t 
 template <class T, int Lanes, int Registers>
 static void multiply_columns(int64_t num_rows, const T* const* bases, int64_t offset,
                              int64_t stride, int64_t orders, int64_t inputs, const T* panel, T* out,
-                             int64_t out_stride) {
+                             int64_t out_stride, bool is_final) {
     int64_t r = 0;
     for (; r + kBlockRows <= num_rows; r += kBlockRows) {
         multiply_rows<T, Lanes, Registers, kBlockRows>(bases, offset + r * stride, stride, orders,
                                                        inputs, panel, out + r * out_stride,
-                                                       out_stride);
+                                                       out_stride, is_final);
     }
     for (; r + 4 <= num_rows; r += 4) {
         multiply_rows<T, Lanes, Registers, 4>(bases, offset + r * stride, stride, orders, inputs,
-                                              panel, out + r * out_stride, out_stride);
+                                              panel, out + r * out_stride, out_stride,
+                                              is_final);
     }
     for (; r < num_rows; ++r) {
         multiply_rows<T, Lanes, Registers, 1>(bases, offset + r * stride, stride, orders, inputs,
-                                              panel, out + r * out_stride, out_stride);
+                                              panel, out + r * out_stride, out_stride,
+                                              is_final);
     }
 }
 
+// Results that are `final` are not read again soon: they go past the caches, and every row of `out`
+// is aligned to a register.
+//
 // The first `columns` <= kPanelColumns columns, in the narrowest registers that hold them: writes
 // up to written_columns(columns) of them.
 template <class T>
 static void multiply(int64_t num_rows, const T* const* bases, int64_t offset, int64_t stride,
                      int64_t orders, int64_t inputs, const T* panel, int64_t columns, T* out,
-                     int64_t out_stride) {
+                     int64_t out_stride, bool is_final) {
     constexpr int kFull = kLanes<T>;
     if (columns > kFull) {
         multiply_columns<T, kFull, 2>(num_rows, bases, offset, stride, orders, inputs, panel, out,
-                                      out_stride);
+                                      out_stride, is_final);
         return;
     }
     if constexpr (kFull >= 8) {
         if (columns <= kFull / 4 && kFull >= 16) {
             multiply_columns<T, kFull / 4, 1>(num_rows, bases, offset, stride, orders, inputs,
-                                              panel, out, out_stride);
+                                              panel, out, out_stride, is_final);
             return;
         }
         if (columns <= kFull / 2) {
             multiply_columns<T, kFull / 2, 1>(num_rows, bases, offset, stride, orders, inputs,
-                                              panel, out, out_stride);
+                                              panel, out, out_stride, is_final);
             return;
         }
     }
     multiply_columns<T, kFull, 1>(num_rows, bases, offset, stride, orders, inputs, panel, out,
-                                  out_stride);
+                                  out_stride, is_final);
 }
 
 template <class T>

@@ -78,6 +78,7 @@ int run_gradients(const GradientArguments& g, const Plan& plan) {
     mixing.out_channels = g.other_channels;
     mixing.orders = g.orders;
     mixing.group = 1;
+    mixing.is_final = g.is_final;
     const int64_t num_packed =
         g.other_gradient == nullptr
             ? 0

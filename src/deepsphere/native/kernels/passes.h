@@ -1,6 +1,7 @@
 // One pass over a signal for all that follows a filter, and two passes for its gradient:
 //     y = pool(activation((z - center) * scale + shift)),
-// with one center, scale and shift per channel, pooled over groups of consecutive rows.
+// with one center, scale and shift per channel, pooled over groups of consecutive rows. The gradient
+// of a maximum is spread evenly over the rows that attain it.
 // Included by variant.cpp alone: everything lives in the namespace of the variant.
 #pragma once
 
@@ -15,9 +16,12 @@ constexpr int kNoPooling = 0;
 constexpr int kMax = 1;
 constexpr int kMean = 2;
 
-// Scalars of z that are visited together (32 kB of float32), and whose gradients are added up in
-// single precision.
-constexpr int64_t kScalarsPerBlock = 8192;
+// Rows of a group at most, where the gradient of a maximum is wanted.
+constexpr int64_t kLargestGroup = 64;
+
+// Scalars of z (32 kB of float32), and groups, that are visited together; sums of float32 go over
+// to double precision after them.
+constexpr int64_t kScalarsPerBlock = 8192, kGroupsPerBlock = 256;
 
 // Calls body(channel, done, start, stop) for N channels of the groups start..stop, for all of both,
 // in blocks of groups that stay in the cache. The last vector of a row is moved back to end with
@@ -25,7 +29,8 @@ constexpr int64_t kScalarsPerBlock = 8192;
 template <int N, class Body>
 static inline void for_each_block(int64_t first, int64_t last, int64_t scalars, int64_t channels,
                                   const Body& body) {
-    const int64_t step = scalars < kScalarsPerBlock ? kScalarsPerBlock / scalars : 1;
+    const int64_t fitting = scalars < kScalarsPerBlock ? kScalarsPerBlock / scalars : 1;
+    const int64_t step = fitting < kGroupsPerBlock ? fitting : kGroupsPerBlock;
     for (int64_t start = first; start < last; start += step) {
         const int64_t stop = start + step < last ? start + step : last;
         for (int64_t channel = 0; channel < channels; channel += N) {
@@ -36,7 +41,7 @@ static inline void for_each_block(int64_t first, int64_t last, int64_t scalars, 
     }
 }
 
-// Whether `b` replaces the maximum `a`: at a tie the first one stays, and so does a NaN.
+// Whether `b` replaces the maximum `a`; a NaN stays or comes.
 template <class V>
 static inline auto exceeds(V b, V a) {
     return (b > a) | ((b != b) & (a == a));
@@ -46,7 +51,6 @@ template <class T, int N, int A, int P>
 struct Pass {
     typedef Vector<T, N> V;
     typedef decltype(V{} < V{}) Integers;
-    typedef typename std::remove_reference<decltype(Integers{}[0])>::type Integer;
 
     const T *z, *grad;
     T* out;
@@ -105,20 +109,28 @@ struct Pass {
         return sum / static_cast<T>(group);
     }
 
-    // The first maximum of a group: where it is, and its value less the center.
-    inline V best(const T* first, Integers& place) const {
-        V value = centered(first, 0);
-        V largest = compared(normalized(value));
-        place = Integers{};
-        for (int64_t i = 1; i < group; ++i) {
-            const V next = centered(first, i);
-            const V rival = compared(normalized(next));
-            const Integers wins = exceeds(rival, largest);
-            largest = wins ? rival : largest;
-            value = wins ? next : value;
-            place = wins ? Integers{} + static_cast<Integer>(i) : place;
+    // Where the maximum of a group is; at a tie the `share` of each place, and the mean `value`.
+    struct Best {
+        V largest, share, value;
+        V compared[kLargestGroup];
+    };
+
+    inline void find_best(const T* first, Best& best) const {
+        for (int64_t i = 0; i < group; ++i) {
+            const V rival = compared(normalized(centered(first, i)));
+            best.compared[i] = rival;
+            if (i == 0) best.largest = rival;
+            best.largest = exceeds(rival, best.largest) ? rival : best.largest;
         }
-        return value;
+        V count{};
+        best.value = V{};
+        for (int64_t i = 0; i < group; ++i) {
+            const Integers is_best = best.compared[i] == best.largest;
+            count += is_best ? broadcast<T, N>(1) : V{};
+            best.value += is_best ? centered(first, i) : V{};
+        }
+        best.share = T(1) / count;
+        best.value *= best.share;
     }
 
     // The gradient before the activation, of a value less its center.
@@ -160,8 +172,9 @@ struct Pass {
                 of_scale += before * value;
             }
         } else {
-            Integers place;
-            const V value = P == kMax ? best(first, place) : centered(first, 0);
+            Best best;
+            if constexpr (P == kMax) find_best(first, best);
+            const V value = P == kMax ? best.value : centered(first, 0);
             const V before = through(after, value);
             of_shift += before;
             of_scale += before * value;
@@ -183,14 +196,17 @@ struct Pass {
         T* to = out + g * group * channels + channel;
         V after = load<T, N>(grad + g * channels + channel);
         if constexpr (P == kMean) after /= static_cast<T>(group);
-        Integers place{};
+        Best best;
         V at_best{};
-        if constexpr (P == kMax) at_best = through(after, best(first, place));
+        if constexpr (P == kMax) {
+            find_best(first, best);
+            at_best = through(after, best.value) * best.share;
+        }
         for (int64_t i = 0; i < group; ++i) {
             const V value = centered(first, i);
             V before;
             if constexpr (P == kMax) {
-                before = place == static_cast<Integer>(i) ? at_best : V{};
+                before = best.compared[i] == best.largest ? at_best : V{};
             } else {
                 before = through(after, value);
             }

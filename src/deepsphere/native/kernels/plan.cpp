@@ -7,6 +7,10 @@
 #include <new>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "dispatch.h"
 #include "threads.h"
 
@@ -17,14 +21,28 @@ namespace {
 // A table of marks for every vertex per thread: more threads would only take more memory.
 constexpr int kMostThreads = 16;
 
+// Large arrays ask for large pages: a plan is read from one end to the other in every call.
 template <class T>
 Array<T> allocate(int64_t count) {
-    T* memory = static_cast<T*>(std::malloc(static_cast<size_t>(count + 1) * sizeof(T)));
+    constexpr size_t kLargePage = size_t{1} << 21;
+    size_t bytes = static_cast<size_t>(count + 1) * sizeof(T);
+    void* memory = nullptr;
+    if (bytes >= 2 * kLargePage) {
+        bytes = (bytes + kLargePage - 1) / kLargePage * kLargePage;
+        memory = std::aligned_alloc(kLargePage, bytes);
+#if defined(__linux__)
+        if (memory != nullptr) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    } else {
+        memory = std::malloc(bytes);
+    }
     if (memory == nullptr) throw std::bad_alloc();
-    return Array<T>(memory);
+    return Array<T>(static_cast<T*>(memory));
 }
 
-int64_t padded(int64_t edges) { return (edges + kEdgeUnroll - 1) / kEdgeUnroll * kEdgeUnroll; }
+// Rows that are sorted by degree among themselves: as many as a first-level cache holds with their
+// neighbors.
+constexpr int64_t kWindow = 512;
 
 // Vertices around one tile, ring by ring, by marks in a table of all vertices.
 class Gatherer {
@@ -89,23 +107,67 @@ class Gatherer {
     std::vector<int32_t> local_, vertices_;
 };
 
-// Edges of a row beside its diagonal, padded.
-int64_t row_edges(const Rows& rows, int32_t vertex) {
-    int64_t count = 0;
+// Edges of a row beside its diagonal.
+int32_t degree_of(const Rows& rows, int32_t vertex) {
+    int32_t count = 0;
     for (int32_t e = rows.offsets[vertex]; e < rows.offsets[vertex + 1]; ++e) {
         count += rows.columns[e] != vertex;
     }
-    return padded(count);
+    return count;
+}
+
+// The order in which the rows of a tile are computed.
+struct RowOrder {
+    std::vector<uint16_t> rows;
+    std::vector<int32_t> degrees;  // of the local rows
+    std::vector<Run> runs;
+    std::vector<int32_t> run_counts;
+    int64_t num_edges = 0;
+};
+
+// Rows in runs of equal degree, window by window; no window crosses the end of a ring.
+void order_rows(const Rows& rows, const std::vector<int32_t>& vertices, const int32_t* sizes,
+                int steps, RowOrder& order) {
+    order.rows.clear();
+    order.runs.clear();
+    order.run_counts.assign(static_cast<size_t>(steps + 1), 0);
+    order.num_edges = 0;
+    const int64_t num_rows = steps > 0 ? sizes[steps - 1] : 0;
+    order.degrees.resize(static_cast<size_t>(num_rows));
+    for (int64_t i = 0; i < num_rows; ++i) {
+        order.degrees[static_cast<size_t>(i)] = degree_of(rows, vertices[static_cast<size_t>(i)]);
+    }
+    int64_t begin = 0;
+    for (int step = 0; step < steps; ++step) {
+        while (begin < sizes[step]) {
+            const int64_t end = std::min<int64_t>(begin + kWindow, sizes[step]);
+            for (int64_t i = begin; i < end; ++i) order.rows.push_back(static_cast<uint16_t>(i));
+            std::stable_sort(order.rows.begin() + begin, order.rows.end(),
+                             [&](uint16_t a, uint16_t b) {
+                                 return order.degrees[a] < order.degrees[b];
+                             });
+            for (int64_t i = begin; i < end; ++i) {
+                const int32_t degree = order.degrees[order.rows[static_cast<size_t>(i)]];
+                if (i == begin || order.runs.back().degree != degree) {
+                    order.runs.push_back(Run{static_cast<int32_t>(i), 0, degree,
+                                             static_cast<int32_t>(order.num_edges)});
+                }
+                ++order.runs.back().count;
+                order.num_edges += degree;
+            }
+            begin = end;
+        }
+        order.run_counts[static_cast<size_t>(step)] = static_cast<int32_t>(order.runs.size());
+    }
 }
 
 template <class T>
-void fill_rows(const Rows& rows, const Gatherer& gatherer, int64_t num_rows, int32_t* row_start,
-               uint16_t* columns, T* weights, T* diagonal) {
+void fill_edges(const Rows& rows, const Gatherer& gatherer, const RowOrder& order,
+                uint16_t* columns, T* weights, T* diagonal) {
     const T* values = static_cast<const T*>(rows.values);
-    int32_t position = 0;
-    for (int64_t i = 0; i < num_rows; ++i) {
-        const int32_t v = gatherer.vertices()[static_cast<size_t>(i)];
-        row_start[i] = position;
+    int64_t position = 0;
+    for (size_t i = 0; i < order.rows.size(); ++i) {
+        const int32_t v = gatherer.vertices()[order.rows[i]];
         diagonal[i] = 0;
         for (int32_t e = rows.offsets[v]; e < rows.offsets[v + 1]; ++e) {
             if (rows.columns[e] == v) {
@@ -115,15 +177,7 @@ void fill_rows(const Rows& rows, const Gatherer& gatherer, int64_t num_rows, int
             columns[position] = static_cast<uint16_t>(gatherer.local(rows.columns[e]));
             weights[position++] = values[e];
         }
-        // a vertex the row reads anyway: a NaN spreads no farther than it must
-        const uint16_t fill =
-            position > row_start[i] ? columns[position - 1] : static_cast<uint16_t>(i);
-        while ((position - row_start[i]) % kEdgeUnroll != 0) {
-            columns[position] = fill;
-            weights[position++] = 0;
-        }
     }
-    row_start[num_rows] = position;
 }
 
 // Runs body(begin, end) on consecutive shares of the tiles, one per thread. Throws std::bad_alloc
@@ -150,19 +204,22 @@ Tile Plan::tile(int64_t index) const {
     tile.first = index * tile_size;
     tile.own = order ? order.get() + tile.first : nullptr;
     tile.sizes = sizes.get() + index * (steps + 1);
+    tile.run_counts = run_counts.get() + index * (steps + 1);
     tile.halo = halo.get() + halo_start[index];
-    tile.row_start = row_start.get() + row_table[index];
+    tile.runs = runs.get() + run_start[index];
+    tile.rows = rows.get() + row_start[index];
     tile.columns = columns.get() + edge_start[index];
     tile.weights = weights.get() + edge_start[index] * item;
-    tile.diagonal = diagonal.get() + diagonal_start[index] * item;
+    tile.diagonal = diagonal.get() + row_start[index] * item;
+    tile.num_edges = edge_start[index + 1] - edge_start[index];
     return tile;
 }
 
 int64_t Plan::bytes() const {
     const int64_t item = dtype == 0 ? 4 : 8;
-    return (order ? num_vertices * 4 : 0) + num_tiles * (steps + 1) * 4 +
-           halo_start[num_tiles] * 4 + row_table[num_tiles] * 4 +
-           edge_start[num_tiles] * (2 + item) + diagonal_start[num_tiles] * item +
+    return (order ? num_vertices * 4 : 0) + num_tiles * (steps + 1) * 8 +
+           halo_start[num_tiles] * 4 + run_start[num_tiles] * static_cast<int64_t>(sizeof(Run)) +
+           row_start[num_tiles] * (2 + item) + edge_start[num_tiles] * (2 + item) +
            4 * (num_tiles + 1) * 8;
 }
 
@@ -181,9 +238,10 @@ std::unique_ptr<Plan> build_plan(const Rows& rows, int steps, int64_t tile_size,
     }
     plan->sizes = allocate<int32_t>(num_tiles * (steps + 1));
     plan->halo_start = allocate<int64_t>(num_tiles + 1);
-    plan->row_table = allocate<int64_t>(num_tiles + 1);
+    plan->run_counts = allocate<int32_t>(num_tiles * (steps + 1));
+    plan->run_start = allocate<int64_t>(num_tiles + 1);
+    plan->row_start = allocate<int64_t>(num_tiles + 1);
     plan->edge_start = allocate<int64_t>(num_tiles + 1);
-    plan->diagonal_start = allocate<int64_t>(num_tiles + 1);
     threads = std::min(effective_threads(threads), kMostThreads);
 
     auto own_of = [&](int64_t t) {
@@ -197,61 +255,63 @@ std::unique_ptr<Plan> build_plan(const Rows& rows, int steps, int64_t tile_size,
     std::atomic<int64_t> most_local{0};
     for_shares(num_tiles, threads, [&](int64_t begin, int64_t end) {
         Gatherer gatherer(rows, rows.num_vertices);
+        RowOrder row_order;
         for (int64_t t = begin; t < end; ++t) {
             int32_t* sizes = plan->sizes.get() + t * (steps + 1);
             auto& halo = halos[static_cast<size_t>(t)];
             gatherer.gather(own_of(t), t * tile_size, count_of(t), steps, sizes, halo);
-            const int64_t num_rows = steps > 0 ? sizes[steps - 1] : 0;
-            int64_t num_edges = 0;
-            for (int64_t i = 0; i < num_rows; ++i) {
-                num_edges += row_edges(rows, gatherer.vertices()[static_cast<size_t>(i)]);
-            }
-            plan->halo_start[t + 1] = static_cast<int64_t>(halo.size());
-            plan->row_table[t + 1] = num_rows + 1;
-            plan->diagonal_start[t + 1] = num_rows;
-            plan->edge_start[t + 1] = num_edges;
             int64_t seen = most_local.load();
             while (seen < sizes[steps] && !most_local.compare_exchange_weak(seen, sizes[steps])) {
             }
-            gatherer.clear();
             if (most_local.load() > kMostLocal) return;
+            order_rows(rows, gatherer.vertices(), sizes, steps, row_order);
+            std::copy(row_order.run_counts.begin(), row_order.run_counts.end(),
+                      plan->run_counts.get() + t * (steps + 1));
+            plan->halo_start[t + 1] = static_cast<int64_t>(halo.size());
+            plan->run_start[t + 1] = static_cast<int64_t>(row_order.runs.size());
+            plan->row_start[t + 1] = static_cast<int64_t>(row_order.rows.size());
+            plan->edge_start[t + 1] = row_order.num_edges;
+            gatherer.clear();
         }
     });
     if (most_local > kMostLocal) return nullptr;
     plan->most_local = static_cast<int32_t>(most_local.load());
-    for (int64_t* table : {plan->halo_start.get(), plan->row_table.get(), plan->edge_start.get(),
-                           plan->diagonal_start.get()}) {
+    for (int64_t* table : {plan->halo_start.get(), plan->run_start.get(), plan->row_start.get(),
+                           plan->edge_start.get()}) {
         table[0] = 0;
         for (int64_t t = 0; t < num_tiles; ++t) table[t + 1] += table[t];
     }
     const int64_t item = rows.dtype == 0 ? 4 : 8;
     plan->halo = allocate<int32_t>(plan->halo_start[num_tiles]);
-    plan->row_start = allocate<int32_t>(plan->row_table[num_tiles]);
+    plan->runs = allocate<Run>(plan->run_start[num_tiles]);
+    plan->rows = allocate<uint16_t>(plan->row_start[num_tiles]);
     plan->columns = allocate<uint16_t>(plan->edge_start[num_tiles]);
     plan->weights = allocate<char>(plan->edge_start[num_tiles] * item);
-    plan->diagonal = allocate<char>(plan->diagonal_start[num_tiles] * item);
+    plan->diagonal = allocate<char>(plan->row_start[num_tiles] * item);
     for_shares(num_tiles, threads, [&](int64_t begin, int64_t end) {
         Gatherer gatherer(rows, rows.num_vertices);
+        RowOrder row_order;
         for (int64_t t = begin; t < end; ++t) {
             auto& halo = halos[static_cast<size_t>(t)];
             std::copy(halo.begin(), halo.end(), plan->halo.get() + plan->halo_start[t]);
             gatherer.renumber(own_of(t), t * tile_size, count_of(t), halo.data(),
                               static_cast<int64_t>(halo.size()));
             std::vector<int32_t>().swap(halo);
-            if (steps > 0) {
-                int32_t* row_start = plan->row_start.get() + plan->row_table[t];
-                uint16_t* columns = plan->columns.get() + plan->edge_start[t];
-                char* weights = plan->weights.get() + plan->edge_start[t] * item;
-                char* diagonal = plan->diagonal.get() + plan->diagonal_start[t] * item;
-                const int64_t num_rows = plan->sizes[t * (steps + 1) + steps - 1];
-                if (rows.dtype == 0) {
-                    fill_rows(rows, gatherer, num_rows, row_start, columns,
-                              reinterpret_cast<float*>(weights), reinterpret_cast<float*>(diagonal));
-                } else {
-                    fill_rows(rows, gatherer, num_rows, row_start, columns,
-                              reinterpret_cast<double*>(weights),
-                              reinterpret_cast<double*>(diagonal));
-                }
+            const int32_t* sizes = plan->sizes.get() + t * (steps + 1);
+            order_rows(rows, gatherer.vertices(), sizes, steps, row_order);
+            std::copy(row_order.runs.begin(), row_order.runs.end(),
+                      plan->runs.get() + plan->run_start[t]);
+            std::copy(row_order.rows.begin(), row_order.rows.end(),
+                      plan->rows.get() + plan->row_start[t]);
+            uint16_t* columns = plan->columns.get() + plan->edge_start[t];
+            char* weights = plan->weights.get() + plan->edge_start[t] * item;
+            char* diagonal = plan->diagonal.get() + plan->row_start[t] * item;
+            if (rows.dtype == 0) {
+                fill_edges(rows, gatherer, row_order, columns, reinterpret_cast<float*>(weights),
+                           reinterpret_cast<float*>(diagonal));
+            } else {
+                fill_edges(rows, gatherer, row_order, columns, reinterpret_cast<double*>(weights),
+                           reinterpret_cast<double*>(diagonal));
             }
             gatherer.clear();
         }

@@ -15,21 +15,31 @@ struct Free {
 template <class T>
 using Array = std::unique_ptr<T[], Free>;
 
+// Rows of equal degree, computed one after the other: a loop whose length changes from row to row
+// would cost as much as the work in it.
+struct Run {
+    int32_t first;   // position of the first row among the rows of the tile
+    int32_t count;   // of rows
+    int32_t degree;  // edges of each, beside the diagonal
+    int32_t edge;    // offset of the first edge
+};
+
 // One tile. Local number i < sizes[0] is a vertex of the tile itself; the halo follows, ring by
-// ring: sizes[s] vertices are within s steps of the tile. Rows 0 .. sizes[steps - 1] have edges.
+// ring: sizes[s] vertices are within s steps of the tile. Vertices 0 .. sizes[steps - 1] have rows.
 struct Tile {
     int64_t first;            // position of the tile's first vertex in the order of all
     const int32_t* own;       // the tile's vertices; null where they are first, first + 1, ...
     const int32_t* sizes;     // steps + 1 counts
+    const int32_t* run_counts;  // runs[0 .. run_counts[s]) are the rows of sizes[s] vertices
     const int32_t* halo;      // vertices sizes[0] .. sizes[steps] - 1
-    const int32_t* row_start; // offsets of the rows in columns and weights, multiples of kEdgeUnroll
-    const uint16_t* columns;  // local numbers
+    const Run* runs;
+    const uint16_t* rows;     // local numbers, in the order of the runs
+    const uint16_t* columns;  // local numbers of the neighbors
     const void* weights;      // float or double, one per column
-    const void* diagonal;     // float or double, one per row
+    const void* diagonal;     // float or double, one per row, in the order of the runs
+    int64_t num_edges;
 };
 
-// Edges of a row are padded to a multiple of this by edges of weight zero to a vertex of the row.
-constexpr int kEdgeUnroll = 4;
 constexpr int64_t kMostLocal = 65536;
 
 struct Plan {
@@ -40,9 +50,10 @@ struct Plan {
     int steps = 0;
     int32_t most_local = 0;  // vertices of the largest tile, halo included
     Array<int32_t> order;    // null where tiles are consecutive vertices
-    Array<int32_t> sizes, halo, row_start;
-    Array<int64_t> halo_start, row_table, edge_start, diagonal_start;
-    Array<uint16_t> columns;
+    Array<int32_t> sizes, run_counts, halo;
+    Array<int64_t> halo_start, run_start, row_start, edge_start;
+    Array<Run> runs;
+    Array<uint16_t> rows, columns;
     Array<char> weights, diagonal;
 
     Tile tile(int64_t index) const;

@@ -8,64 +8,79 @@
 namespace ds {
 namespace DS_VARIANT {
 
-// V vectors of N channels of one row, in registers from the first weight to the last.
+// The weights of one row, and where the row begins in the result.
+template <class T>
+struct ProductRow {
+    const int32_t* column;
+    const T* value;
+    int64_t count;
+    T* out;
+};
+
+// V vectors of N channels from `first` on, in registers from the first weight to the last. The last
+// one is moved back to end with the channels: what two of them compute is the same.
 template <class T, int N, int V>
-static inline void add_row(const T* signal, int64_t channels, const int32_t* column, const T* value,
-                           int64_t count, T* out) {
-    Vector<T, N> sums[V] = {};
-    for (int64_t e = 0; e < count; ++e) {
-        const T* from = signal + static_cast<int64_t>(column[e]) * channels;
-        for (int v = 0; v < V; ++v) sums[v] += value[e] * load<T, N>(from + v * N);
-    }
-    for (int v = 0; v < V; ++v) store<T, N>(out + v * N, sums[v]);
-}
-
-// One channel: four weights at a time, for the sum of one would wait for that before.
-template <class T>
-static inline T sum_row(const T* signal, const int32_t* column, const T* value, int64_t count) {
-    T sums[4] = {};
+static inline void add_row(const T* signal, int64_t channels, int64_t first, ProductRow<T> row) {
+    // sums of every second or fourth weight: one addition need not wait for that before
+    constexpr int kApart = V == 1 ? 4 : V == 2 ? 2 : 1;
+    const int64_t last = first + V * N > channels ? channels - N : first + (V - 1) * N;
+    Vector<T, N> sums[kApart][V] = {};
     int64_t e = 0;
-    for (; e + 4 <= count; e += 4) {
-        for (int i = 0; i < 4; ++i) sums[i] += value[e + i] * signal[column[e + i]];
+    for (; e + kApart <= row.count; e += kApart) {
+        for (int i = 0; i < kApart; ++i) {
+            const T* from = signal + static_cast<int64_t>(row.column[e + i]) * channels;
+            const T value = row.value[e + i];
+            for (int v = 0; v + 1 < V; ++v) sums[i][v] += value * load<T, N>(from + first + v * N);
+            sums[i][V - 1] += value * load<T, N>(from + last);
+        }
     }
-    for (; e < count; ++e) sums[0] += value[e] * signal[column[e]];
-    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    for (; e < row.count; ++e) {
+        const T* from = signal + static_cast<int64_t>(row.column[e]) * channels;
+        for (int v = 0; v + 1 < V; ++v) {
+            sums[0][v] += row.value[e] * load<T, N>(from + first + v * N);
+        }
+        sums[0][V - 1] += row.value[e] * load<T, N>(from + last);
+    }
+    for (int v = 0; v < V; ++v) {
+        Vector<T, N> sum = sums[0][v];
+        for (int i = 1; i < kApart; ++i) sum += sums[i][v];
+        store<T, N>(row.out + (v + 1 < V ? first + v * N : last), sum);
+    }
 }
 
-template <class T>
+// Rows of N channels or more.
+template <class T, int N>
 static void multiply_rows(const ProductArguments& a, int64_t item, int64_t first, int64_t last) {
-    constexpr int kFull = kLanes<T>, kQuarter = kFull < 4 ? 1 : kFull / 4;
-    const T* signal = static_cast<const T*>(a.signal) + item * a.num_columns * a.channels;
-    T* out = static_cast<T*>(a.out) + item * a.num_rows * a.channels;
-    for (int64_t row = first; row < last; ++row) {
-        const int64_t start = a.row_start[row], count = a.row_start[row + 1] - start;
-        const int32_t* column = a.column + start;
-        const T* value = static_cast<const T*>(a.value) + start;
-        T* to = out + row * a.channels;
-        if (a.channels == 1) {
-            *to = sum_row(signal, column, value, count);
-            continue;
-        }
+    const int64_t channels = a.channels;
+    const T* signal = static_cast<const T*>(a.signal) + item * a.num_columns * channels;
+    T* out = static_cast<T*>(a.out) + item * a.num_rows * channels;
+    for (int64_t r = first; r < last; ++r) {
+        const int64_t start = a.row_start[r];
+        const ProductRow<T> row{a.column + start, static_cast<const T*>(a.value) + start,
+                                a.row_start[r + 1] - start, out + r * channels};
         int64_t c = 0;
-        for (; c + 4 * kFull <= a.channels; c += 4 * kFull) {
-            add_row<T, kFull, 4>(signal + c, a.channels, column, value, count, to + c);
-        }
-        for (; c + kFull <= a.channels; c += kFull) {
-            add_row<T, kFull, 1>(signal + c, a.channels, column, value, count, to + c);
-        }
-        for (; c + kQuarter <= a.channels; c += kQuarter) {
-            add_row<T, kQuarter, 1>(signal + c, a.channels, column, value, count, to + c);
-        }
-        for (; c < a.channels; ++c) {
-            add_row<T, 1, 1>(signal + c, a.channels, column, value, count, to + c);
-        }
+        for (; c + 4 * N <= channels; c += 4 * N) add_row<T, N, 4>(signal, channels, c, row);
+        const int64_t left = channels - c;
+        if (left > 3 * N) add_row<T, N, 4>(signal, channels, c, row);
+        else if (left > 2 * N) add_row<T, N, 3>(signal, channels, c, row);
+        else if (left > N) add_row<T, N, 2>(signal, channels, c, row);
+        else if (left > 0) add_row<T, N, 1>(signal, channels, c, row);
     }
+}
+
+// The widest vectors, up to N, that a row fills.
+template <class T, int N>
+static inline void multiply(const ProductArguments& a, int64_t item, int64_t first, int64_t last) {
+    if constexpr (N > 1) {
+        if (a.channels < N) return multiply<T, N / 2>(a, item, first, last);
+    }
+    multiply_rows<T, N>(a, item, first, last);
 }
 
 // Rows first..last of one item of the batch; called by passes_api.cpp.
 void product_rows(const ProductArguments& a, int64_t item, int64_t first, int64_t last) {
-    if (a.is_double) return multiply_rows<double>(a, item, first, last);
-    multiply_rows<float>(a, item, first, last);
+    if (a.is_double) return multiply<double, kLanes<double>>(a, item, first, last);
+    multiply<float, kLanes<float>>(a, item, first, last);
 }
 
 }  // namespace DS_VARIANT

@@ -17,7 +17,9 @@ enum class Step {
 
 template <class T>
 struct StepArguments {
-    const int32_t* row_start;
+    const Run* runs;
+    const Run* runs_end;
+    const uint16_t* rows;
     const uint16_t* columns;
     const T* weights;
     const T* diagonal;
@@ -25,7 +27,6 @@ struct StepArguments {
     const T* previous;
     T* out;
     T scale;
-    int64_t num_rows;
     int64_t stride;
 };
 
@@ -47,6 +48,25 @@ static inline V finished(V product, const T* previous, const T* out, T scale) {
     return sum;
 }
 
+constexpr int kUnroll = 4;
+
+// The edges of a large plan come from memory, and in pages that hardware does not look beyond.
+template <class T>
+static inline void prefetch_edges(const uint16_t* columns, const T* weights) {
+    constexpr int kAheadBytes = 2048;
+    const char* ahead = reinterpret_cast<const char*>(weights) + kAheadBytes;
+    __builtin_prefetch(ahead, 0, 2);
+    __builtin_prefetch(ahead + 64, 0, 2);
+    __builtin_prefetch(reinterpret_cast<const char*>(columns) + kAheadBytes / 2, 0, 2);
+}
+
+template <class T, int Lanes, int Registers>
+static inline void add_edge(const T* from, T weight, Vector<T, Lanes>* sums) {
+    const Vector<T, Lanes> factor = broadcast<T, Lanes>(weight);
+#pragma GCC unroll 4
+    for (int c = 0; c < Registers; ++c) sums[c] += factor * load<T, Lanes>(from + c * Lanes);
+}
+
 // Rows of Registers x Lanes scalars; Stride is that of the rows, 0 if only known at run time.
 // Several partial sums, where a row is narrow: each sum waits for its own last addition.
 template <class T, int Lanes, int Registers, int Stride, Step kStep>
@@ -55,35 +75,46 @@ static void step_columns(const StepArguments<T>& a, int64_t first) {
     constexpr int kChains = Registers == 1 ? 4 : Registers == 2 ? 2 : 1;
     const int64_t stride = Stride > 0 ? Stride : a.stride;
     const T* signal = a.signal + first;
-    for (int64_t row = 0; row < a.num_rows; ++row) {
-        V sums[kChains][Registers];
-        const T own = a.diagonal[row];
-        for (int c = 0; c < Registers; ++c) {
-            sums[0][c] = load<T, Lanes>(signal + row * stride + c * Lanes) * own;
-        }
-        for (int s = 1; s < kChains; ++s) {
-            for (int c = 0; c < Registers; ++c) sums[s][c] = V{};
-        }
-        const int32_t end = a.row_start[row + 1];
-        for (int32_t edge = a.row_start[row]; edge < end; edge += kEdgeUnroll) {
+    for (const Run* run = a.runs; run < a.runs_end; ++run) {
+        const int32_t degree = run->degree;
+        const uint16_t* columns = a.columns + run->edge;
+        const T* weights = a.weights + run->edge;
+        for (int32_t i = run->first; i < run->first + run->count; ++i) {
+            const int64_t place = a.rows[i] * stride + first;
+            V sums[kChains][Registers];
 #pragma GCC unroll 4
-            for (int u = 0; u < kEdgeUnroll; ++u) {
-                const T* from = signal + static_cast<int64_t>(a.columns[edge + u]) * stride;
-                const V weight = broadcast<T, Lanes>(a.weights[edge + u]);
+            for (int c = 0; c < Registers; ++c) {
+                sums[0][c] = load<T, Lanes>(a.signal + place + c * Lanes) * a.diagonal[i];
+            }
+            for (int s = 1; s < kChains; ++s) {
+                for (int c = 0; c < Registers; ++c) sums[s][c] = V{};
+            }
+            prefetch_edges(columns, weights);
+            int32_t edge = 0;
+            for (; edge + kUnroll <= degree; edge += kUnroll) {
 #pragma GCC unroll 4
-                for (int c = 0; c < Registers; ++c) {
-                    sums[u % kChains][c] += weight * load<T, Lanes>(from + c * Lanes);
+                for (int u = 0; u < kUnroll; ++u) {
+                    add_edge<T, Lanes, Registers>(signal + columns[edge + u] * stride,
+                                                  weights[edge + u], sums[u % kChains]);
                 }
             }
-        }
-        const int64_t place = row * stride + first;
-        for (int c = 0; c < Registers; ++c) {
-            V product = sums[0][c];
-            if constexpr (kChains == 2) product += sums[1][c];
-            if constexpr (kChains == 4) product = (product + sums[1][c]) + (sums[2][c] + sums[3][c]);
-            const int64_t at = place + c * Lanes;
-            store<T, Lanes>(a.out + at, finished<kStep, V, T>(product, a.previous + at, a.out + at,
-                                                              a.scale));
+            for (; edge < degree; ++edge) {
+                add_edge<T, Lanes, Registers>(signal + columns[edge] * stride, weights[edge],
+                                              sums[0]);
+            }
+            columns += degree;
+            weights += degree;
+#pragma GCC unroll 4
+            for (int c = 0; c < Registers; ++c) {
+                V product = sums[0][c];
+                if constexpr (kChains == 2) product += sums[1][c];
+                if constexpr (kChains == 4) {
+                    product = (product + sums[1][c]) + (sums[2][c] + sums[3][c]);
+                }
+                const int64_t at = place + c * Lanes;
+                store<T, Lanes>(a.out + at, finished<kStep, V, T>(product, a.previous + at,
+                                                                  a.out + at, a.scale));
+            }
         }
     }
 }
@@ -91,21 +122,33 @@ static void step_columns(const StepArguments<T>& a, int64_t first) {
 // Rows of one scalar.
 template <class T, Step kStep>
 static void step_scalars(const StepArguments<T>& a) {
-    for (int64_t row = 0; row < a.num_rows; ++row) {
-        T sums[kEdgeUnroll] = {a.diagonal[row] * a.signal[row]};
-        const int32_t end = a.row_start[row + 1];
-        for (int32_t edge = a.row_start[row]; edge < end; edge += kEdgeUnroll) {
+    for (const Run* run = a.runs; run < a.runs_end; ++run) {
+        const int32_t degree = run->degree;
+        const uint16_t* columns = a.columns + run->edge;
+        const T* weights = a.weights + run->edge;
+        for (int32_t i = run->first; i < run->first + run->count; ++i) {
+            const int64_t row = a.rows[i];
+            prefetch_edges(columns, weights);
+            T sums[kUnroll] = {a.diagonal[i] * a.signal[row]};
+            int32_t edge = 0;
+            for (; edge + kUnroll <= degree; edge += kUnroll) {
 #pragma GCC unroll 4
-            for (int u = 0; u < kEdgeUnroll; ++u) {
-                sums[u] += a.weights[edge + u] * a.signal[a.columns[edge + u]];
+                for (int u = 0; u < kUnroll; ++u) {
+                    sums[u] += weights[edge + u] * a.signal[columns[edge + u]];
+                }
             }
-        }
-        const T product = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        if constexpr (kStep == Step::kFirst) a.out[row] = product;
-        if constexpr (kStep == Step::kRecurrence) a.out[row] = product + product - a.previous[row];
-        if constexpr (kStep == Step::kAdd) a.out[row] += a.scale * product;
-        if constexpr (kStep == Step::kAddMinus) {
-            a.out[row] += a.scale * product - a.previous[row];
+            for (; edge < degree; ++edge) sums[0] += weights[edge] * a.signal[columns[edge]];
+            columns += degree;
+            weights += degree;
+            const T product = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+            if constexpr (kStep == Step::kFirst) a.out[row] = product;
+            if constexpr (kStep == Step::kRecurrence) {
+                a.out[row] = product + product - a.previous[row];
+            }
+            if constexpr (kStep == Step::kAdd) a.out[row] += a.scale * product;
+            if constexpr (kStep == Step::kAddMinus) {
+                a.out[row] += a.scale * product - a.previous[row];
+            }
         }
     }
 }

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 namespace ds {
 namespace DS_VARIANT {
@@ -48,9 +50,26 @@ static inline void store(T* to, Vector<T, N> value) {
     std::memcpy(to, &value, sizeof(value));
 }
 
+// Minus zero, not plus: that would change -0, so the compiler would have to carry it out.
 template <class T, int N>
 static inline Vector<T, N> broadcast(T scalar) {
-    return Vector<T, N>{} + scalar;
+    return scalar - Vector<T, N>{};
+}
+
+// A store of a whole cache line, or half of one, that leaves no copy in the caches: for results that
+// are too large to be read back from there. `to` is aligned to the vector.
+template <class T, int N>
+static inline void store_past_cache(T* to, Vector<T, N> value) {
+#if defined(__AVX512F__)
+    if constexpr (N * sizeof(T) == 64) {
+        return _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)value);
+    }
+#elif defined(__AVX2__)
+    if constexpr (N * sizeof(T) == 32) {
+        return _mm256_stream_si256(reinterpret_cast<__m256i*>(to), (__m256i)value);
+    }
+#endif
+    store<T, N>(to, value);
 }
 
 // Larger of two, lane by lane; a NaN in `a` stays.
