@@ -176,7 +176,8 @@ class BuildKernels(build_ext):
         link = ["-shared", *compiler.flags, *objects, "-pthread", *_from_environment("LDFLAGS")]
         link += ["-o", str(aside)]
         try:
-            if compiler.threading == "OpenMP":  # with everything, to see that nothing is missing
+            # with everything, to see that nothing is missing; but a sanitizer is loaded later
+            if compiler.threading == "OpenMP" and "-fsanitize" not in " ".join(link):
                 compiler.run([*link, "-fopenmp", "-Wl,-z,defs"])
             # then without OpenMP: the kernels take the runtime that is loaded, that of torch
             compiler.run(link)

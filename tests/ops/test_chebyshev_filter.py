@@ -156,7 +156,18 @@ def test_registered_operators_pass_opcheck_and_compile():
     operator, _ = random_operator(20, symmetric=False)
     signal = torch.randn(2, 20, 3, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(3, 3, 2, dtype=torch.float64, requires_grad=True)
-    torch.library.opcheck(csr._filter_op, (signal, weight, *operator.arrays()))
+    registered = torch.ops.deepsphere
+    for backend in ("auto", "csr"):
+        rest = (*operator.arrays(), backend)
+        torch.library.opcheck(registered.chebyshev_filter.default, (signal, weight, *rest))
+        grad = torch.randn(2, 20, 2, dtype=torch.float64, requires_grad=True)
+        torch.library.opcheck(
+            registered.chebyshev_weight_gradient.default, (grad, signal, 3, *rest)
+        )
+        torch.library.opcheck(
+            registered.chebyshev_gradients.default,
+            (grad.detach(), signal.detach(), weight.detach(), *rest),
+        )
     compiled = torch.compile(
         lambda x, w: ops.chebyshev_filter(x, w, operator), fullgraph=True, backend="aot_eager"
     )
@@ -167,14 +178,19 @@ def test_registered_operators_pass_opcheck_and_compile():
 
 @pytest.mark.usefixtures("unchecked")
 def test_unknown_backend_is_rejected_with_the_choices():
-    with pytest.raises(ValueError, match=r"one of auto, csr, reference, got 'cuda'"):
-        ops.choose_backend(torch.zeros(1, 5, 1), "cuda")  # pyright: ignore[reportArgumentType]
+    operator, _ = random_operator(5, symmetric=True)
+    signal, weight = torch.zeros(1, 5, 1).double(), torch.zeros(1, 1, 1).double()
+    with pytest.raises(ValueError, match=r"one of auto, cpp, csr, reference, triton, got 'cuda'"):
+        ops.choose_backend(signal, weight, operator.arrays(), "cuda")
 
 
 def test_half_precision_falls_back_to_the_reference():
-    name, reason = ops.choose_backend(torch.zeros(1, 2, 1, dtype=torch.bfloat16))
+    operator, _ = random_operator(5, symmetric=True, dtype=torch.bfloat16)
+    signal, weight = torch.zeros(1, 5, 1).bfloat16(), torch.zeros(1, 1, 1).bfloat16()
+    name, reason = ops.choose_backend(signal, weight, operator.arrays())
     assert name == "reference"
     assert "bfloat16" in reason
+    assert ops.chebyshev_filter(signal, weight, operator).dtype == torch.bfloat16
 
 
 def test_rectangular_matrix_is_rejected():
@@ -214,7 +230,7 @@ def test_scratch_is_kept_small_and_apart_for_every_thread():
     weight = torch.randn(5, 3, 3).double()
 
     def apply(signal):
-        return ops.chebyshev_filter(signal, weight, operator)
+        return ops.chebyshev_filter(signal, weight, operator, backend="csr")
 
     alone = [apply(signal) for signal in signals]
     with ThreadPoolExecutor(4) as pool:

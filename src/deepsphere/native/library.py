@@ -59,20 +59,20 @@ def describe_kernels() -> dict[str, str]:
     Returns
     -------
     dict of str
-        Whether there are kernels, or why not; their instruction set, compiler and threads.
+        ``state``: loaded, or why not; then the instruction set, compiler and kind of threads.
 
     Examples
     --------
     >>> next(iter(describe_kernels()))
-    'compiled kernels'
+    'state'
     """
     reason = why_absent()
     if reason is not None:
-        return {"compiled kernels": f"none: {reason}"}
+        return {"state": f"none: {reason}"}
     described = {
-        "compiled kernels": "loaded",
+        "state": "loaded",
         "instruction set": str(instruction_set_name()),
-        "kernel threads": str(num_threads()),
+        "threads for graphs": str(num_threads()),
     }
     asked = os.environ.get("DEEPSPHERE_LIBRARY")
     if asked:

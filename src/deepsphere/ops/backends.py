@@ -1,85 +1,171 @@
 """The choice among implementations of the polynomial graph filter, in one place."""
 
-from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from deepsphere.ops import csr, reference
-from deepsphere.ops.sparse import SparseOperator
+from deepsphere.ops import cpp, csr, triton
 
-BackendName = Literal["auto", "csr", "reference"]
+BackendName = Literal["auto", "cpp", "csr", "reference", "triton"]
 
-BACKENDS: dict[str, Callable[[Tensor, Tensor, SparseOperator], Tensor]] = {
-    "csr": csr.chebyshev_filter,
-    "reference": reference.chebyshev_filter,
+
+@runtime_checkable
+class Backend(Protocol):
+    """What a backend of the registered operators offers; arrays are six tensors of an operator."""
+
+    def why_not(
+        self, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], /
+    ) -> str | None: ...
+
+    def filter_signal(
+        self, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], /
+    ) -> Tensor: ...
+
+    def signal_and_weight_gradients(
+        self, grad: Tensor, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], /
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def weight_gradient(
+        self, grad: Tensor, signal: Tensor, num_orders: int, arrays: tuple[Tensor, ...], /
+    ) -> Tensor: ...
+
+
+BACKENDS: dict[str, Backend] = {"cpp": cpp, "triton": triton, "csr": csr}
+"""The backends of the registered operators, in the order in which "auto" prefers them."""
+
+_PRAISE = {
+    "cpp": "compiled kernels on tiles of the graph that stay in cache",
+    "triton": "fused kernels on the GPU",
+    "csr": "fused CSR products of torch",
 }
 
 
-def choose_backend(signal: Tensor, backend: BackendName = "auto") -> tuple[str, str]:
-    """The backend that will filter a signal, and why.
+class Choice(NamedTuple):
+    """A backend and why it was chosen.
 
     Parameters
     ----------
-    signal : Tensor
-    backend : "auto" or a key of ``BACKENDS``
-
-    Returns
-    -------
-    tuple of str
-        Name and reason.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown.
-
-    Examples
-    --------
-    >>> choose_backend(torch.zeros(1, 12, 1))
-    ('csr', 'fused CSR products serve every device and floating type of this signal')
+    backend : str
+        Its name.
+    reason : str
+        In words; of what was passed over too.
     """
-    if backend == "auto":
-        if signal.dtype in (torch.float32, torch.float64):
-            return "csr", "fused CSR products serve every device and floating type of this signal"
-        return "reference", f"the CSR product of torch does not take {signal.dtype}"
-    if backend not in BACKENDS:
-        raise ValueError(
-            f"backend must be one of {', '.join(['auto', *BACKENDS])}, got {backend!r}; "
-            'use "auto" unless you compare backends'
-        )
-    return backend, "asked for by name"
+
+    backend: str
+    reason: str
 
 
-def chebyshev_filter(
-    signal: Float[Tensor, "batch vertices in_channels"],
-    weight: Float[Tensor, "kernel_size in_channels out_channels"],
-    operator: SparseOperator,
-    *,
+def choose_backend(
+    signal: Tensor,
+    weight: Tensor,
+    arrays: tuple[Tensor, ...],
     backend: BackendName = "auto",
-) -> Float[Tensor, "batch vertices out_channels"]:
-    """The signal filtered by Chebyshev polynomials of a sparse operator.
-
-    ``y = sum_k T_k(L) x W_k`` with ``T_0 = I``, ``T_1 = L``, ``T_k = 2 L T_{k-1} - T_{k-2}``.
-    The cost is linear in the number of vertices.
+) -> Choice:
+    """The backend that will filter a signal, and why.
 
     Parameters
     ----------
     signal : Tensor, shape (batch, vertices, in_channels)
     weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    operator : SparseOperator
-        Spectrum in [-1, 1]; need not be symmetric.
-    backend : "auto", "csr" or "reference"
+    arrays : tuple of six Tensor
+        The operator and its transpose, as :meth:`SparseOperator.arrays` gives them.
+    backend : "auto" or the name of a backend
 
     Returns
     -------
-    Tensor, shape (batch, vertices, out_channels)
+    Choice
 
-    References
-    ----------
-    Defferrard et al. (2020), DeepSphere: a graph-based spherical CNN, section 2.
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or if the backend of that name cannot serve the call.
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> from deepsphere.ops import sparse_operator
+    >>> operator = sparse_operator(scipy.sparse.eye_array(12, format="csr"), symmetric=True)
+    >>> choose_backend(torch.zeros(1, 12, 1), torch.zeros(3, 1, 1), operator.arrays(), "csr")
+    Choice(backend='csr', reason='asked for by name')
     """
-    name, _ = choose_backend(signal, backend)
-    return BACKENDS[name](signal, weight, operator)
+    if backend == "reference":
+        return Choice("reference", "asked for by name")
+    if backend != "auto":
+        check_backend_name(backend)
+        reason = _objection(BACKENDS[backend], signal, weight, arrays)
+        if reason is not None:
+            raise ValueError(
+                f'backend must be "auto" or one that can serve this call, got {backend!r}: {reason}'
+            )
+        return Choice(backend, "asked for by name")
+    passed_over = []
+    for name, module in BACKENDS.items():
+        # which kind of device a backend is for is no news
+        if name == ("cpp" if signal.is_cuda else "triton"):
+            continue
+        reason = _objection(module, signal, weight, arrays)
+        if reason is None:
+            return Choice(name, "; ".join([_PRAISE[name], *passed_over]))
+        passed_over.append(f"not {name}: {reason}")
+    return Choice("reference", "; ".join(["the plain definition takes any type", *passed_over]))
+
+
+def check_backend_name(backend: str) -> None:
+    """Refuse an unknown name.
+
+    Parameters
+    ----------
+    backend : str
+
+    Raises
+    ------
+    ValueError
+        If there is no backend of that name.
+    """
+    if backend not in get_args(BackendName):
+        raise ValueError(
+            f"backend must be one of {', '.join(get_args(BackendName))}, got {backend!r}; "
+            'use "auto" unless you compare backends'
+        )
+
+
+def select_module(
+    backend: str, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
+) -> Backend:
+    """The module that runs a registered operator.
+
+    Parameters
+    ----------
+    backend : str
+        "auto" or the name of a backend with registered operators.
+    signal, weight, arrays
+        As of :func:`choose_backend`.
+
+    Returns
+    -------
+    Backend
+
+    Raises
+    ------
+    ValueError
+        If the backend of that name cannot serve the call.
+    """
+    # the answer of almost every call, without words
+    if backend == "auto" and not signal.is_cuda and cpp.can_serve(signal, weight, arrays):
+        return cpp
+    name: Any = backend
+    chosen = choose_backend(signal, weight, arrays, name).backend
+    # a type without kernels comes here from nobody but a program that was exported with another
+    return BACKENDS.get(chosen, csr)
+
+
+def _objection(
+    module: Backend, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
+) -> str | None:
+    """Why a backend cannot serve a call, its tiles included."""
+    reason = module.why_not(signal, weight, arrays)
+    # a trace has no values from which tiles could be made: they are when it runs
+    if reason is None and module is cpp and not torch.compiler.is_compiling():
+        return cpp.why_no_plan(signal, weight, arrays)
+    return reason

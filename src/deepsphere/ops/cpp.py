@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from deepsphere.native import load_library, why_absent
+from deepsphere.ops import csr
 from deepsphere.ops.memory import CACHE_LINE, empty_output
 from deepsphere.ops.plans import DTYPES, Plan, check_status, find_plan
 
@@ -40,6 +41,7 @@ class _FilterArguments(ctypes.Structure):
         *((name, _Long) for name in ("batch", "num_vertices", "out_vertices")),
         *((name, _Long) for name in ("in_channels", "out_channels", "orders")),
         ("signal", ctypes.c_void_p),
+        ("signal_strides", _Long * 3),
         ("weight", ctypes.c_void_p),
         ("weight_strides", _Long * 3),
         *((name, ctypes.c_void_p) for name in ("out", "scale", "shift", "mean", "variance")),
@@ -54,7 +56,9 @@ class _GradientArguments(ctypes.Structure):
     _fields_ = [
         *((name, _Long) for name in ("batch", "num_vertices", "other_channels")),
         *((name, _Long) for name in ("spread_channels", "orders")),
-        *((name, ctypes.c_void_p) for name in ("spread", "other", "weight")),
+        ("spread", ctypes.c_void_p),
+        ("spread_strides", _Long * 3),
+        *((name, ctypes.c_void_p) for name in ("other", "weight")),
         ("weight_strides", _Long * 3),
         *((name, ctypes.c_void_p) for name in ("other_gradient", "correlation")),
         *((name, ctypes.c_int32) for name in ("threads", "is_final")),
@@ -95,7 +99,24 @@ def why_not(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> str |
     return None
 
 
-def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int, batch: int) -> Plan | str:
+def can_serve(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> bool:
+    """Whether the compiled kernels have no objection to a call and tiles for it.
+
+    Parameters
+    ----------
+    signal, weight, arrays
+        As of :func:`why_not`.
+
+    Returns
+    -------
+    bool
+    """
+    return (
+        why_not(signal, weight, arrays) is None and why_no_plan(signal, weight, arrays) is None
+    )
+
+
+def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int) -> Plan | str:
     """The tiles for a basis of some channels of an operator, or why there are none.
 
     Parameters
@@ -105,41 +126,34 @@ def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int, batch: i
     num_orders : int
     channels : int
         Of the signal whose basis is made.
-    batch : int
 
     Returns
     -------
     Plan or str
     """
     crow, col, values = arrays[:3]
-    # thin signals meet in rows as wide as registers; all widths up to there share a plan
-    width = max(channels, _ROW_VALUES if channels * batch > _ROW_VALUES // 2 else _ROW_VALUES // 2)
-    return find_plan((crow, col, values), num_orders - 1, width * values.element_size())
+    return find_plan((crow, col, values), num_orders - 1, _width(channels) * values.element_size())
 
 
-def why_no_plan(
-    signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], *, with_gradient: bool = False
-) -> str | None:
-    """Why there are no tiles for a filter (and its gradients); None if there are.
+def _width(channels: int) -> int:
+    """Scalars of a row in a tile: thin signals lie side by side, so that one plan serves them all."""
+    return channels if channels > 2 * _ROW_VALUES else _ROW_VALUES
+
+
+def why_no_plan(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> str | None:
+    """Why there are no tiles for a filter; None if there are.
 
     Parameters
     ----------
     signal, weight, arrays
         As of :func:`why_not`, which must have no objection.
-    with_gradient : bool
-        Ask about the transposed operator too.
 
     Returns
     -------
     str or None
     """
-    halves = [arrays[:3], arrays[3:]] if with_gradient else [arrays[:3]]
-    channels = max(signal.shape[2], weight.shape[2])
-    for half in halves:
-        plan = plan_of(half, weight.shape[0], channels, signal.shape[0])
-        if isinstance(plan, str):
-            return plan
-    return None
+    plan = _forward_plan(signal, weight, arrays)[1]
+    return plan if isinstance(plan, str) else None
 
 
 def filter_signal(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> Tensor:
@@ -232,13 +246,16 @@ def why_no_epilogue(
     Parameters
     ----------
     signal, weight, arrays
-        As of :func:`why_not`, which must have no objection.
+        As of :func:`why_not`.
     group : int
 
     Returns
     -------
     str or None
     """
+    reason = why_not(signal, weight, arrays)
+    if reason is not None:
+        return reason
     if group > 1 and (group & (group - 1) or group > 32 or signal.shape[1] % group):
         return f"groups of {group} vertices are not a power of two up to 32"
     plan = _forward_plan(signal, weight, arrays)[1]
@@ -266,9 +283,14 @@ def weight_gradient(
     Tensor, shape (num_orders, in_channels, out_channels)
     """
     if signal.shape[2] < grad.shape[2]:
-        gradient = _correlate(signal, grad, None, num_orders, arrays[:3])[1]
-        return gradient.transpose(1, 2).contiguous()
-    return _correlate(grad, signal, None, num_orders, arrays[3:])[1]
+        gradient = _correlate(signal, grad, None, num_orders, arrays[:3])
+        if gradient is not None:
+            return gradient[1].transpose(1, 2).contiguous()
+    else:
+        gradient = _correlate(grad, signal, None, num_orders, arrays[3:])
+        if gradient is not None:
+            return gradient[1]
+    return csr.weight_gradient(grad, signal, num_orders, arrays)
 
 
 def signal_and_weight_gradients(
@@ -292,13 +314,16 @@ def signal_and_weight_gradients(
         Shapes of signal and weight.
     """
     num_orders, in_channels, out_channels = weight.shape
+    transposed, swapped = weight.transpose(1, 2), (*arrays[3:], *arrays[:3])
+    if why_no_plan(grad, transposed, swapped) is not None:
+        return csr.signal_and_weight_gradients(grad, signal, weight, arrays)
     if out_channels > 2 * in_channels:
-        swapped = (*arrays[3:], *arrays[:3])
-        signal_gradient = filter_signal(grad, weight.transpose(1, 2), swapped)
+        signal_gradient = filter_signal(grad, transposed, swapped)
         return signal_gradient, weight_gradient(grad, signal, num_orders, arrays)
-    signal_gradient, gradient = _correlate(grad, signal, weight, num_orders, arrays[3:])
-    assert signal_gradient is not None
-    return signal_gradient, gradient
+    gradients = _correlate(grad, signal, weight, num_orders, arrays[3:])
+    if gradients is None:
+        return csr.signal_and_weight_gradients(grad, signal, weight, arrays)
+    return gradients
 
 
 def _filter_arguments(signal: Tensor, weight: Tensor, out: Tensor) -> _FilterArguments:
@@ -330,19 +355,17 @@ def _forward_plan(
     spent = _HALO_COST * num_orders * in_channels * out_channels
     side = _SIDE_OUTPUT if num_orders > 1 and saved > spent else _SIDE_INPUT
     channels = out_channels if side == _SIDE_OUTPUT else in_channels
-    return side, plan_of(arrays, num_orders, channels, signal.shape[0])
+    return side, plan_of(arrays, num_orders, channels)
 
 
 def _run_filter(
     arguments: _FilterArguments, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
 ) -> None:
     """Fill in what is left of the arguments, and run."""
-    if signal.shape[0] == 0 or signal.shape[1] == 0:
-        return
-    signal = signal.contiguous()
     arguments.side, plan = _forward_plan(signal, weight, arrays)
     assert isinstance(plan, Plan), plan
     arguments.signal, arguments.weight = signal.data_ptr(), weight.data_ptr()
+    arguments.signal_strides[:] = signal.stride()
     arguments.weight_strides[:] = weight.stride()
     check_status(_library().ds_filter(plan.handle, ctypes.byref(arguments)))
 
@@ -353,28 +376,31 @@ def _correlate(
     weight: Tensor | None,
     num_orders: int,
     half: tuple[Tensor, ...],
-) -> tuple[Tensor | None, Tensor]:
-    """``other^T T_k(L) spread`` for every order, and ``sum_k T_k(L) spread W_k^T`` with a weight."""
+) -> tuple[Tensor, Tensor] | None:
+    """``sum_k T_k(L) spread W_k^T``, empty without weight, and ``other^T T_k(L) spread``.
+
+    None where there are no tiles for L.
+    """
     batch, num_vertices, spread_channels = spread.shape
     other_channels = other.shape[2]
-    correlation = spread.new_zeros(num_orders, other_channels, spread_channels)
-    target = None if weight is None else empty_output(other, *other.shape)
-    if spread.numel() == 0 or other.numel() == 0:
-        return None if target is None else target.zero_(), correlation
-    spread, other = spread.contiguous(), other.contiguous()
-    plan = plan_of(half, num_orders, spread_channels, batch)
-    assert isinstance(plan, Plan), plan
+    plan = plan_of(half, num_orders, spread_channels)
+    if isinstance(plan, str):
+        return None
+    correlation = spread.new_empty(num_orders, other_channels, spread_channels)
+    target = other.new_empty(0) if weight is None else empty_output(other, *other.shape)
+    other = other.contiguous()
     arguments = _GradientArguments()
     arguments.batch, arguments.num_vertices = batch, num_vertices
     arguments.other_channels, arguments.spread_channels = other_channels, spread_channels
     arguments.orders, arguments.threads = num_orders, torch.get_num_threads()
-    arguments.is_final = target is not None and _is_final(target)
     arguments.spread, arguments.other = spread.data_ptr(), other.data_ptr()
+    arguments.spread_strides[:] = spread.stride()
     arguments.correlation = correlation.data_ptr()
-    if weight is not None and target is not None:
+    if weight is not None:
         arguments.weight, arguments.other_gradient = weight.data_ptr(), target.data_ptr()
         order, row, column = weight.stride()
         arguments.weight_strides[:] = (order, column, row)
+        arguments.is_final = _is_final(target)
     check_status(_library().ds_gradients(plan.handle, ctypes.byref(arguments)))
     return target, correlation
 

@@ -8,13 +8,12 @@ input and weight is kept between the passes.
 
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from deepsphere.ops.sparse import SparseOperator, csr_tensor
+from deepsphere.ops.sparse import csr_tensor
 
 # Rows x columns of a block that stays in a 2 MB second-level cache as float32.
 _BLOCK_ELEMENTS = 2**19
@@ -225,24 +224,62 @@ def _filter_on_output(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
     return _from_panels(out)
 
 
-def _filter(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> Tensor:
-    """The filtered signal (batch, vertices, out_channels), by the side that costs less."""
+def why_not(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> str | None:
+    """Why torch's CSR products cannot filter a signal; None if they can.
+
+    Parameters
+    ----------
+    signal : Tensor, shape (batch, vertices, in_channels)
+    weight : Tensor, shape (kernel_size, in_channels, out_channels)
+    arrays : tuple of six Tensor
+        The operator and its transpose, as :meth:`SparseOperator.arrays` gives them.
+
+    Returns
+    -------
+    str or None
+    """
+    if signal.dtype not in (torch.float32, torch.float64):
+        return f"the CSR product of torch does not take {signal.dtype}"
+    return None
+
+
+def filter_signal(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> Tensor:
+    """The filtered signal, by the side that costs less.
+
+    Parameters
+    ----------
+    signal : Tensor, shape (batch, vertices, in_channels)
+    weight : Tensor, shape (kernel_size, in_channels, out_channels)
+    arrays : tuple of six Tensor
+
+    Returns
+    -------
+    Tensor, shape (batch, vertices, out_channels)
+    """
     num_orders, in_channels, out_channels = weight.shape
-    if signal.numel() == 0 or out_channels == 0:
-        return signal.new_zeros(*signal.shape[:2], out_channels)
     if num_orders > 1 and in_channels >= _CLENSHAW_RATIO * out_channels:
         return _filter_on_output(signal, weight, arrays)
     return _filter_on_input(signal, weight, arrays)
 
 
-def _weight_gradient(
+def weight_gradient(
     grad: Tensor, signal: Tensor, num_orders: int, arrays: tuple[Tensor, ...]
 ) -> Tensor:
-    """``dW_k = (T_k(L) x)^T g = x^T T_k(L^T) g``, from a basis of the narrower one."""
+    """The gradient of the weight, ``(T_k(L) x)^T g = x^T T_k(L^T) g``, by the narrower side.
+
+    Parameters
+    ----------
+    grad : Tensor, shape (batch, vertices, out_channels)
+    signal : Tensor, shape (batch, vertices, in_channels)
+    num_orders : int
+    arrays : tuple of six Tensor
+
+    Returns
+    -------
+    Tensor, shape (num_orders, in_channels, out_channels)
+    """
     in_channels, out_channels = signal.shape[2], grad.shape[2]
     gradient = signal.new_zeros(num_orders, in_channels, out_channels)
-    if signal.numel() == 0 or grad.numel() == 0:
-        return gradient
     wide = _is_wide(signal, grad)
     sources, grads = _to_panels(signal, wide=wide), _to_panels(grad, wide=wide)
     on_signal = in_channels <= out_channels
@@ -290,171 +327,28 @@ def _shared_gradients(
     return _from_panels(signal_gradient), _unfold(gradient)
 
 
-@torch.library.custom_op("deepsphere::chebyshev_filter_csr", mutates_args=())
-def _filter_op(
-    signal: Tensor,
-    weight: Tensor,
-    crow: Tensor,
-    col: Tensor,
-    values: Tensor,
-    crow_t: Tensor,
-    col_t: Tensor,
-    values_t: Tensor,
-) -> Tensor:
-    """The registered forward operator."""
-    return _filter(signal, weight, (crow, col, values, crow_t, col_t, values_t))
-
-
-@_filter_op.register_fake
-def _(
-    signal: Tensor,
-    weight: Tensor,
-    crow: Tensor,
-    col: Tensor,
-    values: Tensor,
-    crow_t: Tensor,
-    col_t: Tensor,
-    values_t: Tensor,
-) -> Tensor:
-    return signal.new_empty(signal.shape[0], signal.shape[1], weight.shape[2])
-
-
-@torch.library.custom_op("deepsphere::chebyshev_gradients_csr", mutates_args=())
-def _gradients_op(
-    grad: Tensor,
-    signal: Tensor,
-    weight: Tensor,
-    crow: Tensor,
-    col: Tensor,
-    values: Tensor,
-    crow_t: Tensor,
-    col_t: Tensor,
-    values_t: Tensor,
+def signal_and_weight_gradients(
+    grad: Tensor, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of signal and weight, by the side that costs less.
+    """Both gradients, by the side that costs less.
 
-    A basis of the gradient has ``out_channels`` and serves both; a basis of the signal for the
-    weight and a Clenshaw sum for the signal have ``in_channels`` each. Where both cost the same
+    A basis of the output's gradient has ``out_channels`` and serves both; a basis of the signal for
+    the weight and a Clenshaw sum for the signal have ``in_channels`` each. Where both cost the same
     the second one is taken, for its panels are half as wide.
-    """
-    arrays = (crow, col, values, crow_t, col_t, values_t)
-    if signal.numel() == 0 or grad.numel() == 0:
-        return torch.zeros_like(signal), torch.zeros_like(weight)
-    if weight.shape[2] < 2 * weight.shape[1]:
-        return _shared_gradients(grad, signal, weight, arrays)
-    weight_gradient = _weight_gradient(grad, signal, weight.shape[0], arrays)
-    return _filter_on_output(grad, weight.transpose(1, 2), arrays[3:]), weight_gradient
-
-
-@_gradients_op.register_fake
-def _(
-    grad: Tensor,
-    signal: Tensor,
-    weight: Tensor,
-    crow: Tensor,
-    col: Tensor,
-    values: Tensor,
-    crow_t: Tensor,
-    col_t: Tensor,
-    values_t: Tensor,
-) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(signal), torch.empty_like(weight)
-
-
-@torch.library.custom_op("deepsphere::chebyshev_weight_gradient_csr", mutates_args=())
-def _weight_gradient_op(
-    grad: Tensor,
-    signal: Tensor,
-    num_orders: int,
-    crow: Tensor,
-    col: Tensor,
-    values: Tensor,
-    crow_t: Tensor,
-    col_t: Tensor,
-    values_t: Tensor,
-) -> Tensor:
-    """The gradient of the weight alone, for inputs that need none."""
-    arrays = (crow, col, values, crow_t, col_t, values_t)
-    return _weight_gradient(grad, signal, num_orders, arrays)
-
-
-@_weight_gradient_op.register_fake
-def _(
-    grad: Tensor,
-    signal: Tensor,
-    num_orders: int,
-    crow: Tensor,
-    col: Tensor,
-    values: Tensor,
-    crow_t: Tensor,
-    col_t: Tensor,
-    values_t: Tensor,
-) -> Tensor:
-    return signal.new_empty(num_orders, signal.shape[2], grad.shape[2])
-
-
-def _keep_for_filter(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    """Keep input, weight and the operator: no basis signal outlives the forward pass."""
-    ctx.save_for_backward(*inputs)
-
-
-def _differentiate_filter(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    signal, weight, *arrays = ctx.saved_tensors
-    needs_signal, needs_weight = ctx.needs_input_grad[:2]
-    swapped = (*arrays[3:], *arrays[:3])
-    signal_gradient = weight_gradient = None
-    # a graph of the gradient itself (double backward) needs operators that know their derivative
-    if needs_signal and needs_weight and not torch.is_grad_enabled():
-        signal_gradient, weight_gradient = _gradients_op(grad, signal, weight, *arrays)
-    else:
-        if needs_signal:
-            signal_gradient = _filter_op(grad, weight.transpose(1, 2), *swapped)
-        if needs_weight:
-            weight_gradient = _weight_gradient_op(grad, signal, weight.shape[0], *arrays)
-    return signal_gradient, weight_gradient, *[None] * 6
-
-
-def _keep_for_weight_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    grad, signal, _, *arrays = inputs
-    ctx.save_for_backward(grad, signal, *arrays)
-
-
-def _differentiate_weight_gradient(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-    grad, signal, *arrays = ctx.saved_tensors
-    grad_gradient = signal_gradient = None
-    if ctx.needs_input_grad[0]:
-        grad_gradient = _filter_op(signal, cotangent, *arrays)
-    if ctx.needs_input_grad[1]:
-        swapped = (*arrays[3:], *arrays[:3])
-        signal_gradient = _filter_op(grad, cotangent.transpose(1, 2), *swapped)
-    return grad_gradient, signal_gradient, *[None] * 7
-
-
-_filter_op.register_autograd(_differentiate_filter, setup_context=_keep_for_filter)
-_weight_gradient_op.register_autograd(
-    _differentiate_weight_gradient, setup_context=_keep_for_weight_gradient
-)
-
-
-def chebyshev_filter(
-    signal: Float[Tensor, "batch vertices in_channels"],
-    weight: Float[Tensor, "kernel_size in_channels out_channels"],
-    operator: SparseOperator,
-) -> Float[Tensor, "batch vertices out_channels"]:
-    """The signal filtered by Chebyshev polynomials of the operator, on CSR products.
-
-    Same numbers as :func:`deepsphere.ops.reference.chebyshev_filter`, in value and gradient. The
-    backward pass runs on the transposed operator, so operators need not be symmetric; it can be
-    differentiated again.
 
     Parameters
     ----------
+    grad : Tensor, shape (batch, vertices, out_channels)
     signal : Tensor, shape (batch, vertices, in_channels)
     weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    operator : SparseOperator
+    arrays : tuple of six Tensor
 
     Returns
     -------
-    Tensor, shape (batch, vertices, out_channels)
+    tuple of Tensor
+        Shapes of signal and weight.
     """
-    return _filter_op(signal, weight, *operator.arrays())
+    if weight.shape[2] < 2 * weight.shape[1]:
+        return _shared_gradients(grad, signal, weight, arrays)
+    gradient = weight_gradient(grad, signal, weight.shape[0], arrays)
+    return _filter_on_output(grad, weight.transpose(1, 2), arrays[3:]), gradient

@@ -43,30 +43,50 @@ static inline void copy_row(const T* from, T* to, int64_t count) {
     if (i < count) store<T, kShort>(to + count - kShort, load<T, kShort>(from + count - kShort));
 }
 
-// Items of a signal (batch, vertices, channels) side by side, for the tile's own vertices and
-// `num_halo` of its halo: rows (items, channels) of `stride` scalars, zeros after the last.
+// Items of a signal, and how far apart its items, vertices and channels are.
 template <class T>
-static void load_tile(const T* signal, int64_t num_vertices, int64_t channels, int64_t items,
-                      const Tile& tile, int64_t num_halo, T* rows, int64_t stride) {
-    const int64_t num_own = tile.sizes[0], used = items * channels;
+struct Signal {
+    const T* values;
+    int64_t item, vertex, channel;
+    int64_t channels;
+};
+
+template <class T>
+static inline Signal<T> signal_at(const void* values, const int64_t* strides, int64_t channels,
+                                  int64_t first) {
+    return {static_cast<const T*>(values) + first * strides[0], strides[0], strides[1], strides[2],
+            channels};
+}
+
+template <class T>
+static inline void copy_vertex(const Signal<T>& signal, const T* from, T* to) {
+    if (signal.channel == 1) return copy_row(from, to, signal.channels);
+    for (int64_t c = 0; c < signal.channels; ++c) to[c] = from[c * signal.channel];
+}
+
+// Items of a signal side by side, for the tile's own vertices and `num_halo` of its halo: rows
+// (items, channels) of `stride` scalars, zeros after the last.
+template <class T>
+static void load_tile(const Signal<T>& signal, int64_t items, const Tile& tile, int64_t num_halo,
+                      T* rows, int64_t stride) {
+    const int64_t num_own = tile.sizes[0], used = items * signal.channels;
+    const bool is_copy = tile.own == nullptr && stride == signal.channels &&
+                         signal.channel == 1 && signal.vertex == stride;
     for (int64_t item = 0; item < items; ++item) {
-        const T* from = signal + item * num_vertices * channels;
-        T* to = rows + item * channels;
-        if (tile.own != nullptr) {
-            for (int64_t i = 0; i < num_own; ++i) {
-                copy_row(from + tile.own[i] * channels, to + i * stride, channels);
-            }
-        } else if (stride == channels) {
-            std::memcpy(to, from + tile.first * channels,
-                        static_cast<size_t>(num_own * channels) * sizeof(T));
+        const T* from = signal.values + item * signal.item;
+        T* to = rows + item * signal.channels;
+        if (is_copy) {
+            std::memcpy(to, from + tile.first * stride,
+                        static_cast<size_t>(num_own * stride) * sizeof(T));
         } else {
             for (int64_t i = 0; i < num_own; ++i) {
-                copy_row(from + (tile.first + i) * channels, to + i * stride, channels);
+                const int64_t vertex = tile.own != nullptr ? tile.own[i] : tile.first + i;
+                copy_vertex(signal, from + vertex * signal.vertex, to + i * stride);
             }
         }
         to += num_own * stride;
         for (int64_t i = 0; i < num_halo; ++i) {
-            copy_row(from + tile.halo[i] * channels, to + i * stride, channels);
+            copy_vertex(signal, from + tile.halo[i] * signal.vertex, to + i * stride);
         }
     }
     if (used == stride) return;
@@ -276,9 +296,8 @@ static int filter_on_input(const FilterArguments& f, const Tile& tile, const Gro
     for (int64_t k = 0; k < orders; ++k) {
         bases[k] = take<T>(memory, tile.sizes[orders - 1 - k] * stride);
     }
-    const T* signal = static_cast<const T*>(f.signal);
-    load_tile(signal + group.first * f.num_vertices * f.in_channels, f.num_vertices, f.in_channels,
-              group.items, tile, tile.sizes[orders - 1] - tile.sizes[0], bases[0], stride);
+    load_tile(signal_at<T>(f.signal, f.signal_strides, f.in_channels, group.first), group.items,
+              tile, tile.sizes[orders - 1] - tile.sizes[0], bases[0], stride);
     make_basis(tile, orders, stride, bases);
     for (int64_t item = 0; item < group.items; ++item) {
         T* out = static_cast<T*>(f.out) + (group.first + item) * f.out_vertices * f.out_channels;
@@ -306,9 +325,8 @@ static int filter_on_output(const FilterArguments& f, const Tile& tile, const Gr
     T* source = take<T>(memory, all * in_stride);
     T* terms[3];
     for (T*& term : terms) term = take<T>(memory, all * stride);
-    const T* signal = static_cast<const T*>(f.signal);
-    load_tile(signal + group.first * f.num_vertices * f.in_channels, f.num_vertices, f.in_channels,
-              group.items, tile, all - tile.sizes[0], source, in_stride);
+    load_tile(signal_at<T>(f.signal, f.signal_strides, f.in_channels, group.first), group.items,
+              tile, all - tile.sizes[0], source, in_stride);
     const int64_t panel_stride = kWide * f.in_channels;
     for (int64_t k = orders - 1; k >= 0; --k) {
         T* current = terms[k % 3];

@@ -18,7 +18,8 @@ constexpr int kPoolMean = 2;
 // out = pool(activation(that * scale + shift)) over `group` consecutive vertices.
 struct FilterArguments {
     int64_t batch, num_vertices, out_vertices, in_channels, out_channels, orders;
-    const void* signal;         // (batch, num_vertices, in_channels)
+    const void* signal;         // (batch, num_vertices, in_channels) at any strides
+    int64_t signal_strides[3];  // in scalars
     const void* weight;         // (orders, in_channels, out_channels) at any strides
     int64_t weight_strides[3];  // in scalars
     void* out;                  // (batch, out_vertices, out_channels)
@@ -36,7 +37,8 @@ struct FilterArguments {
 // where spread is the gradient of its output.
 struct GradientArguments {
     int64_t batch, num_vertices, other_channels, spread_channels, orders;
-    const void* spread;         // (batch, num_vertices, spread_channels)
+    const void* spread;         // (batch, num_vertices, spread_channels) at any strides
+    int64_t spread_strides[3];  // in scalars
     const void* other;          // (batch, num_vertices, other_channels)
     const void* weight;         // (orders, spread_channels, other_channels) at any strides
     int64_t weight_strides[3];  // in scalars

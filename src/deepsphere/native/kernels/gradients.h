@@ -33,9 +33,8 @@ static int gradients_of_tile(const GradientArguments& g, const FilterArguments& 
     for (int64_t k = 0; k < orders; ++k) {
         bases[k] = take<T>(memory, tile.sizes[orders - 1 - k] * stride);
     }
-    load_tile(static_cast<const T*>(g.spread) + group.first * g.num_vertices * spreads,
-              g.num_vertices, spreads, group.items, tile, tile.sizes[orders - 1] - num_own,
-              bases[0], stride);
+    load_tile(signal_at<T>(g.spread, g.spread_strides, spreads, group.first), group.items, tile,
+              tile.sizes[orders - 1] - num_own, bases[0], stride);
     make_basis(tile, orders, stride, bases);
     for (int64_t item = 0; item < group.items; ++item) {
         const int64_t place = (group.first + item) * g.num_vertices * others;
@@ -45,8 +44,8 @@ static int gradients_of_tile(const GradientArguments& g, const FilterArguments& 
         }
         const T* other = static_cast<const T*>(g.other) + place + tile.first * others;
         if (tile.own != nullptr) {
-            load_tile(static_cast<const T*>(g.other) + place, g.num_vertices, others, 1, tile, 0,
-                      gathered, others);
+            const T* item_values = static_cast<const T*>(g.other) + place;
+            load_tile(Signal<T>{item_values, 0, others, 1, others}, 1, tile, 0, gathered, others);
             other = gathered;
         }
         for (int64_t row = 0; row < num_own; row += kCorrelatedRows) {
