@@ -296,10 +296,10 @@ def weight_gradient(
 def signal_and_weight_gradients(
     grad: Tensor, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Both gradients, by the side that costs less.
+    """Both gradients from one basis of the output's gradient.
 
-    A basis of the output's gradient serves both. For thin inputs a basis of the input for the
-    weight and Clenshaw's recurrence for the signal are cheaper, both as wide as the input.
+    For thin inputs a basis of the input for the weight and Clenshaw's recurrence for the signal
+    would be as narrow as the input, but measured slower down to one channel in and 64 out.
 
     Parameters
     ----------
@@ -313,14 +313,7 @@ def signal_and_weight_gradients(
     tuple of Tensor
         Shapes of signal and weight.
     """
-    num_orders, in_channels, out_channels = weight.shape
-    transposed, swapped = weight.transpose(1, 2), (*arrays[3:], *arrays[:3])
-    if why_no_plan(grad, transposed, swapped) is not None:
-        return csr.signal_and_weight_gradients(grad, signal, weight, arrays)
-    if out_channels > 2 * in_channels:
-        signal_gradient = filter_signal(grad, transposed, swapped)
-        return signal_gradient, weight_gradient(grad, signal, num_orders, arrays)
-    gradients = _correlate(grad, signal, weight, num_orders, arrays[3:])
+    gradients = _correlate(grad, signal, weight, weight.shape[0], arrays[3:])
     if gradients is None:
         return csr.signal_and_weight_gradients(grad, signal, weight, arrays)
     return gradients

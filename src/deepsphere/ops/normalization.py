@@ -125,7 +125,8 @@ def _forward_op(
     if passes.serves(z, group):
         return passes.forward(z.contiguous(), normalization, activation, pool, group)
     center, scale, shift = normalization
-    return activate_and_pool((z - center) * scale + shift, activation, pool, group)
+    after: Any = (activation, pool, group)
+    return activate_and_pool((z - center) * scale + shift, *after)
 
 
 @_forward_op.register_fake
@@ -185,19 +186,11 @@ def _(
 
 
 def _definition(
-    z: Tensor,
-    gamma: Tensor | None,
-    beta: Tensor | None,
-    eps: float,
-    activation: str,
-    pool: str,
-    group: int,
+    z: Tensor, gamma: Tensor | None, beta: Tensor | None, eps: float, *after: Any
 ) -> Tensor:
     """The operator in torch's own operations, statistics included: differentiable at will."""
-    z = functional.batch_norm(z.flatten(0, 1), None, None, gamma, beta, True, 0.0, eps).view(
-        z.shape
-    )
-    return activate_and_pool(z, activation, pool, group)
+    rows = functional.batch_norm(z.flatten(0, 1), None, None, gamma, beta, True, 0.0, eps)
+    return activate_and_pool(rows.view(z.shape), *after)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -225,7 +218,7 @@ def _gradients_of_definition(ctx: Any, grad: Tensor) -> list[Tensor | None]:
     needed = (ctx.needs_input_grad[0], *ctx.needs_input_grad[3:5])
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        inputs = [z, gamma, beta]
+        inputs: list[Any] = [z, gamma, beta]
         if not create_graph:
             inputs = [
                 tensor if tensor is None else tensor.detach().requires_grad_(need)

@@ -1,6 +1,5 @@
 """Plans of the tiled filter: made once per operator and order, and freed with the operator."""
 
-import os
 import weakref
 from ctypes import CDLL, POINTER, byref, c_double, c_int, c_int64, c_void_p
 from dataclasses import dataclass
@@ -115,11 +114,7 @@ def _identity(array: Tensor) -> tuple[int, ...]:
 @cache
 def _cache_bytes() -> int:
     """Size of the second-level cache of a core."""
-    try:
-        size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return _DEFAULT_CACHE
-    return size if size > 0 else _DEFAULT_CACHE
+    return _library().ds_cache_bytes() or _DEFAULT_CACHE
 
 
 def _tile_size(num_vertices: int, vertex_bytes: int) -> int:
@@ -221,5 +216,6 @@ def _library() -> CDLL:
     library.ds_plan_describe.argtypes = [c_void_p, POINTER(c_double)]
     library.ds_plan_describe.restype = None
     library.ds_cluster_order.argtypes = [c_int64, c_void_p, c_void_p, c_int64, c_void_p]
-    library.ds_cluster_order.restype = c_int
+    library.ds_cache_bytes.argtypes = []
+    library.ds_cache_bytes.restype = c_int64
     return library

@@ -13,9 +13,9 @@ from deepsphere.ops.memory import empty_output
 from deepsphere.ops.plans import DTYPES
 from deepsphere.ops.sparse import csr_tensor
 
-# On torch's product, items side by side (at the price of two transpositions) beat one item after the other while they
-# are small, or have so few channels that a product alone is bound by the indices; measured between
-# nside 4 and nside 64.
+# On torch's product, items side by side (at the price of two transpositions) beat one item after
+# the other while they are small, or have so few channels that a product alone is bound by the
+# indices; measured between nside 4 and nside 64.
 _WIDE_VALUES = 2**13
 _WIDE_CHANNELS = 3
 # The compiled product takes items one after the other, unless they have so few channels that most

@@ -6,6 +6,8 @@
 namespace ds {
 namespace DS_VARIANT {
 
+// Sums that all shares of the work may have together, beyond one share a thread.
+constexpr int64_t kMostSums = int64_t{1} << 22;
 // Rows of a correlation that stay in the first-level cache.
 constexpr int64_t kCorrelatedRows = 96;
 
@@ -14,13 +16,22 @@ static inline int64_t sums_stride(int64_t channels) {
     return (channels + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
 }
 
+// Which of the two has its channels in registers: those of a thin one would be mostly empty.
+template <class T>
+static inline bool has_wide_other(const GradientArguments& g) {
+    return g.spread_channels < kLanes<T> && g.other_channels > g.spread_channels;
+}
+
 // One tile and group: a basis of `spread`, which serves both gradients.
 template <class T>
 static int gradients_of_tile(const GradientArguments& g, const FilterArguments& mixing,
                              const Tile& tile, const Group& group, const T* packed, T* sums) {
     const int64_t orders = g.orders, stride = group.stride, num_own = tile.sizes[0];
     const int64_t others = g.other_channels, spreads = g.spread_channels;
-    const int64_t kept = tile.own != nullptr ? num_own * others : 0;
+    const bool is_other_wide = has_wide_other<T>(g);
+    // registers reach beyond the last value, which they must not in memory of the caller
+    const bool is_gathered = tile.own != nullptr || is_other_wide;
+    const int64_t kept = is_gathered ? num_own * others : 0;
     int64_t bytes = taken_bytes<T>(kPanelColumns<T> * chunk_rows(1)) + taken_bytes<T>(kept);
     for (int64_t k = 0; k < orders; ++k) {
         bytes += taken_bytes<T>(tile.sizes[orders - 1 - k] * stride);
@@ -43,7 +54,7 @@ static int gradients_of_tile(const GradientArguments& g, const FilterArguments& 
                             static_cast<T*>(g.other_gradient) + place, nullptr);
         }
         const T* other = static_cast<const T*>(g.other) + place + tile.first * others;
-        if (tile.own != nullptr) {
+        if (is_gathered) {
             const T* item_values = static_cast<const T*>(g.other) + place;
             load_tile(Signal<T>{item_values, 0, others, 1, others}, 1, tile, 0, gathered, others);
             other = gathered;
@@ -51,14 +62,44 @@ static int gradients_of_tile(const GradientArguments& g, const FilterArguments& 
         for (int64_t row = 0; row < num_own; row += kCorrelatedRows) {
             const int64_t rows = num_own - row < kCorrelatedRows ? num_own - row : kCorrelatedRows;
             for (int64_t k = 0; k < orders; ++k) {
-                correlate<T>(rows, others, other + row * others, others, spreads,
-                             bases[k] + row * stride + item * spreads, stride,
-                             sums + k * others * sums_stride<T>(spreads), sums_stride<T>(spreads));
+                const T* basis = bases[k] + row * stride + item * spreads;
+                const T* kept_rows = other + row * others;
+                if (is_other_wide) {
+                    const int64_t width = sums_stride<T>(others);
+                    correlate<T>(rows, spreads, basis, stride, others, kept_rows, others,
+                                 sums + k * spreads * width, width);
+                } else {
+                    const int64_t width = sums_stride<T>(spreads);
+                    correlate<T>(rows, others, kept_rows, others, spreads, basis, stride,
+                                 sums + k * others * width, width);
+                }
             }
         }
     }
     return 0;
 }
+
+// Sums of the products of a share of the work: single values over some thousand rows, which go to a
+// total in double precision before their rounding errors add up.
+template <class T>
+struct Sums {
+    T* recent;
+    double* totals;
+    int64_t size, num_rows;
+
+    void add(int64_t rows) {
+        num_rows += rows;
+        if (num_rows >= kSummedRows) flush();
+    }
+    void flush() {
+        for (int64_t i = 0; i < size; ++i) {
+            totals[i] += static_cast<double>(recent[i]);
+            recent[i] = 0;
+        }
+        num_rows = 0;
+    }
+    static constexpr int64_t kSummedRows = 4096;
+};
 
 // Returns 0, or 2 where memory is short.
 template <class T>
@@ -67,9 +108,10 @@ int run_gradients(const GradientArguments& g, const Plan& plan) {
     const int64_t items = items_side_by_side<T>(g.batch, g.spread_channels);
     const int64_t num_groups = (g.batch + items - 1) / items;
     const int64_t num_tasks = num_groups * plan.num_tiles;
-    const int64_t shares = num_shares(num_tasks, threads);
-    const int64_t width = sums_stride<T>(g.spread_channels);
-    const int64_t size = g.orders * g.other_channels * width;
+    const bool is_other_wide = has_wide_other<T>(g);
+    const int64_t rows = is_other_wide ? g.spread_channels : g.other_channels;
+    const int64_t columns = is_other_wide ? g.other_channels : g.spread_channels;
+    const int64_t width = sums_stride<T>(columns), size = g.orders * rows * width;
     FilterArguments mixing{};
     mixing.batch = g.batch;
     mixing.num_vertices = mixing.out_vertices = g.num_vertices;
@@ -83,8 +125,10 @@ int run_gradients(const GradientArguments& g, const Plan& plan) {
             ? 0
             : packed_size<T>(g.orders, g.spread_channels, g.other_channels);
     T* packed = static_cast<T*>(std::malloc(static_cast<size_t>(num_packed + 1) * sizeof(T)));
-    T* sums = static_cast<T*>(std::calloc(static_cast<size_t>(shares * size + 1), sizeof(T)));
-    int status = packed == nullptr || sums == nullptr ? 2 : 0;
+    T* recent = static_cast<T*>(std::calloc(static_cast<size_t>(shares * size + 1), sizeof(T)));
+    double* totals =
+        static_cast<double*>(std::calloc(static_cast<size_t>(shares * size + 1), sizeof(double)));
+    int status = packed == nullptr || recent == nullptr || totals == nullptr ? 2 : 0;
     if (status == 0) {
         if (g.other_gradient != nullptr) {
             pack_weights(static_cast<const T*>(g.weight), g.orders, g.spread_channels,
@@ -93,31 +137,36 @@ int run_gradients(const GradientArguments& g, const Plan& plan) {
         }
         int failed = 0;
         parallel_for(static_cast<long>(shares), threads, [&](long share) {
+            Sums<T> sums{recent + share * size, totals + share * size, size, 0};
             const int64_t end = num_tasks * (share + 1) / shares;
             for (int64_t task = num_tasks * share / shares; task < end; ++task) {
                 const Tile tile = plan.tile(task / num_groups);
                 const Group group =
                     group_of<T>(task % num_groups, items, g.batch, g.spread_channels);
                 const int outcome =
-                    gradients_of_tile<T>(g, mixing, tile, group, packed, sums + share * size);
+                    gradients_of_tile<T>(g, mixing, tile, group, packed, sums.recent);
                 if (outcome != 0) __atomic_store_n(&failed, outcome, __ATOMIC_RELAXED);
+                sums.add(tile.sizes[0] * group.items);
             }
+            sums.flush();
         });
         status = failed;
         T* correlation = static_cast<T*>(g.correlation);
-        const int64_t rows = g.orders * g.other_channels;
-        for (int64_t row = 0; row < rows; ++row) {
-            for (int64_t c = 0; c < g.spread_channels; ++c) {
+        for (int64_t row = 0; row < g.orders * rows; ++row) {
+            for (int64_t c = 0; c < columns; ++c) {
                 double total = 0;
                 for (int64_t s = 0; s < shares; ++s) {
-                    total += static_cast<double>(sums[s * size + row * width + c]);
+                    total += totals[s * size + row * width + c];
                 }
-                correlation[row * g.spread_channels + c] = static_cast<T>(total);
+                const int64_t place = is_other_wide ? (row / rows * columns + c) * rows + row % rows
+                                                    : row * columns + c;
+                correlation[place] = static_cast<T>(total);
             }
         }
     }
     std::free(packed);
-    std::free(sums);
+    std::free(recent);
+    std::free(totals);
     return status;
 }
 

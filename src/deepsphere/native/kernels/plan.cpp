@@ -9,6 +9,9 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 #include "dispatch.h"
@@ -415,4 +418,18 @@ DS_EXPORT int ds_cluster_order(int64_t num_vertices, const int32_t* offsets, con
     } catch (const std::bad_alloc&) {
         return 2;
     }
+}
+
+// Size of a core's second-level cache; 0 where the system does not say.
+DS_EXPORT int64_t ds_cache_bytes() {
+#if defined(__linux__) && defined(_SC_LEVEL2_CACHE_SIZE)
+    const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return size > 0 ? size : 0;
+#elif defined(__APPLE__)
+    int64_t size = 0;
+    size_t length = sizeof(size);
+    return sysctlbyname("hw.l2cachesize", &size, &length, nullptr, 0) == 0 ? size : 0;
+#else
+    return 0;
+#endif
 }
