@@ -112,6 +112,10 @@ int run_gradients(const GradientArguments& g, const Plan& plan) {
     const int64_t rows = is_other_wide ? g.spread_channels : g.other_channels;
     const int64_t columns = is_other_wide ? g.other_channels : g.spread_channels;
     const int64_t width = sums_stride<T>(columns), size = g.orders * rows * width;
+    // large weights have work enough in every share, and sums in each take memory
+    const int64_t most_shares = kMostSums / size > threads ? kMostSums / size : threads;
+    int64_t shares = num_shares(num_tasks, threads);
+    if (shares > most_shares) shares = most_shares;
     FilterArguments mixing{};
     mixing.batch = g.batch;
     mixing.num_vertices = mixing.out_vertices = g.num_vertices;
