@@ -7,7 +7,7 @@ namespace ds {
 namespace DS_VARIANT {
 
 // Sums that all shares of the work may have together, beyond one share a thread.
-constexpr int64_t kMostSums = int64_t{1} << 22;
+constexpr int64_t kMostSums = int64_t{1} << 19;
 // Rows of a correlation that stay in the first-level cache.
 constexpr int64_t kCorrelatedRows = 96;
 
@@ -22,10 +22,32 @@ static inline bool has_wide_other(const GradientArguments& g) {
     return g.spread_channels < kLanes<T> && g.other_channels > g.spread_channels;
 }
 
+// Sums of the products of a share of the work: single values over some thousand rows, which go to a
+// total in double precision before their rounding errors add up.
+template <class T>
+struct Sums {
+    T* recent;
+    double* totals;
+    int64_t size, num_rows;
+
+    void add(int64_t rows) {
+        num_rows += rows;
+        if (num_rows >= kSummedRows) flush();
+    }
+    void flush() {
+        for (int64_t i = 0; i < size; ++i) {
+            totals[i] += static_cast<double>(recent[i]);
+            recent[i] = 0;
+        }
+        num_rows = 0;
+    }
+    static constexpr int64_t kSummedRows = 4096;
+};
+
 // One tile and group: a basis of `spread`, which serves both gradients.
 template <class T>
 static int gradients_of_tile(const GradientArguments& g, const FilterArguments& mixing,
-                             const Tile& tile, const Group& group, const T* packed, T* sums) {
+                             const Tile& tile, const Group& group, const T* packed, Sums<T>& sums) {
     const int64_t orders = g.orders, stride = group.stride, num_own = tile.sizes[0];
     const int64_t others = g.other_channels, spreads = g.spread_channels;
     const bool is_other_wide = has_wide_other<T>(g);
@@ -67,39 +89,18 @@ static int gradients_of_tile(const GradientArguments& g, const FilterArguments& 
                 if (is_other_wide) {
                     const int64_t width = sums_stride<T>(others);
                     correlate<T>(rows, spreads, basis, stride, others, kept_rows, others,
-                                 sums + k * spreads * width, width);
+                                 sums.recent + k * spreads * width, width);
                 } else {
                     const int64_t width = sums_stride<T>(spreads);
                     correlate<T>(rows, others, kept_rows, others, spreads, basis, stride,
-                                 sums + k * others * width, width);
+                                 sums.recent + k * others * width, width);
                 }
             }
+            sums.add(rows);
         }
     }
     return 0;
 }
-
-// Sums of the products of a share of the work: single values over some thousand rows, which go to a
-// total in double precision before their rounding errors add up.
-template <class T>
-struct Sums {
-    T* recent;
-    double* totals;
-    int64_t size, num_rows;
-
-    void add(int64_t rows) {
-        num_rows += rows;
-        if (num_rows >= kSummedRows) flush();
-    }
-    void flush() {
-        for (int64_t i = 0; i < size; ++i) {
-            totals[i] += static_cast<double>(recent[i]);
-            recent[i] = 0;
-        }
-        num_rows = 0;
-    }
-    static constexpr int64_t kSummedRows = 4096;
-};
 
 // Returns 0, or 2 where memory is short.
 template <class T>
@@ -147,10 +148,8 @@ int run_gradients(const GradientArguments& g, const Plan& plan) {
                 const Tile tile = plan.tile(task / num_groups);
                 const Group group =
                     group_of<T>(task % num_groups, items, g.batch, g.spread_channels);
-                const int outcome =
-                    gradients_of_tile<T>(g, mixing, tile, group, packed, sums.recent);
+                const int outcome = gradients_of_tile<T>(g, mixing, tile, group, packed, sums);
                 if (outcome != 0) __atomic_store_n(&failed, outcome, __ATOMIC_RELAXED);
-                sums.add(tile.sizes[0] * group.items);
             }
             sums.flush();
         });
