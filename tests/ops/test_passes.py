@@ -106,7 +106,9 @@ def test_gradient_of_a_maximum_is_spread_over_ties(activation, group):
 
 
 @pytest.mark.parametrize("kernels", [pytest.param(True, marks=needs_kernels), False])
-@pytest.mark.parametrize(("activation", "pool"), [("gelu", "max"), ("gelu", "mean"), ("relu", "max")])
+@pytest.mark.parametrize(
+    ("activation", "pool"), [("gelu", "max"), ("gelu", "mean"), ("relu", "max")]
+)
 def test_pass_can_be_differentiated_twice(activation, pool, kernels, monkeypatch):
     if not kernels:
         monkeypatch.setattr(passes, "library", lambda: None)

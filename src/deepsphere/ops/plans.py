@@ -19,9 +19,10 @@ _CACHE_SHARE = 0.6
 _DEFAULT_CACHE = 2**20
 # A halo of a compact tile adds about this share.
 _HALO = 1.4
-# Beyond as many visits per edge and product the vertices of a tile are too far apart: another
-# order is tried, then larger tiles, then none.
-_SCATTERED, _REDUNDANT = 1.6, 3.0
+# Where fewer edges stay in a tile, consecutive vertices are not close: tiles are patches instead.
+_COMPACT, _SAMPLED_ROWS = 0.5, 2**14
+# Beyond as many visits per edge and product larger tiles are tried, then none.
+_REDUNDANT = 3.0
 # Two signals' types as numbers of the C interface.
 DTYPES = {torch.float32: 0, torch.float64: 1}
 
@@ -125,30 +126,35 @@ def _tile_size(num_vertices: int, vertex_bytes: int) -> int:
 
 
 def _make_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, tile_size: int) -> Plan | str:
-    """The best of a few plans: smaller tiles first, in the given order and then in patches."""
-    num_vertices, best = half[0].shape[0] - 1, None
-    size = tile_size
+    """The plan with the smallest tiles, from the given size on, that are not mostly halo."""
+    num_vertices = half[0].shape[0] - 1
     while True:
-        for is_ordered in (True, False):
-            plan = _build(half, steps, size, is_ordered=is_ordered)
-            if plan is not None and (best is None or plan.visited_share < best.visited_share):
-                best, plan = plan, best
-            if plan is not None:
-                _free(plan.handle)
-            # an order by patches reads and writes in jumps: only where it helps much
-            if best is not None and best.visited_share <= _SCATTERED:
-                break
-        if best is not None and best.visited_share <= _REDUNDANT:
-            return best
-        if size >= min(num_vertices, _LARGEST_TILE):
-            break
-        size *= 4
-    if best is not None:
-        _free(best.handle)
-    return (
-        f"neighborhoods of {steps} hops around tiles of {size} vertices are several times as large "
-        "as the tiles"
-    )
+        is_ordered = steps == 0 or _share_inside(half, tile_size) >= _COMPACT
+        plan = _build(half, steps, tile_size, is_ordered=is_ordered)
+        if plan is not None:
+            if plan.visited_share <= _REDUNDANT:
+                return plan
+            _free(plan.handle)
+        if tile_size >= min(num_vertices, _LARGEST_TILE):
+            return (
+                f"neighborhoods of {steps} hops around tiles of {tile_size} vertices are several "
+                "times as large as the tiles"
+            )
+        tile_size = min(4 * tile_size, _LARGEST_TILE)
+
+
+def _share_inside(half: tuple[Tensor, Tensor, Tensor], tile_size: int) -> float:
+    """The share of edges that stay in a tile of consecutive vertices, from a sample of rows."""
+    crow, col, _ = half
+    num_vertices = crow.shape[0] - 1
+    rows = torch.linspace(0, num_vertices - 1, min(num_vertices, _SAMPLED_ROWS)).long()
+    starts, degrees = crow[rows].long(), (crow[rows + 1] - crow[rows]).long()
+    own = rows.repeat_interleave(degrees)
+    ends = degrees.cumsum(0)
+    within = torch.arange(own.shape[0]) - (ends - degrees).repeat_interleave(degrees)
+    neighbors = col[starts.repeat_interleave(degrees) + within].long()
+    inside = own // tile_size == neighbors // tile_size
+    return float(inside.double().mean()) if inside.numel() else 1.0
 
 
 def _build(
