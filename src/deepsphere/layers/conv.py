@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from deepsphere.graph.sphere_graph import SphereGraph
 from deepsphere.graph.stability import chebyshev_norm
 from deepsphere.layers.operator import LaplacianOperator, as_operator
 from deepsphere.ops import chebyshev_filter
-from deepsphere.ops.backends import BackendName
+from deepsphere.ops.backends import HALF_TYPES, BackendName, check_backend_name, filter_type, is_autocast
 from deepsphere.ops.polynomials import bernstein_in_chebyshev, monomials_in_chebyshev
 
 # Chebyshev polynomials of every default graph stay near one up to this order.
@@ -37,8 +38,8 @@ class ChebConv(nn.Module):
     kernel_size : int, at least 1
         Number of coefficients per pair of channels; 1 mixes channels and looks at no neighbor.
     bias : bool
-    backend : "auto", "csr" or "reference"
-        Implementation of the filter; see :mod:`deepsphere.ops`.
+    backend : "auto", "cpp", "csr", "triton" or "reference"
+        Implementation of the filter; :func:`deepsphere.ops.explain` tells which one "auto" is.
 
     Attributes
     ----------
@@ -52,7 +53,7 @@ class ChebConv(nn.Module):
     Raises
     ------
     ValueError
-        If a size is below one or not an integer.
+        If a size is below one or not an integer, or there is no backend of that name.
 
     Warns
     -----
@@ -97,6 +98,7 @@ class ChebConv(nn.Module):
         for name, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
                 raise ValueError(f"{name} must be an integer of at least 1, got {size!r}")
+        check_backend_name(backend)
         self.operator = as_operator(graph)
         _check_stable(self.operator.graph, kernel_size)
         self.in_channels = in_channels
@@ -158,14 +160,17 @@ class ChebConv(nn.Module):
                 f"signal must have shape (*batch, {expected[0]} vertices, {expected[1]} channels), "
                 f"got {tuple(signal.shape)}; channels come last (see layers.ChannelsFirst)"
             )
-        with torch.autocast(signal.device.type, enabled=False):
-            # sparse products have no half precision: the filter runs in the type of its operator
-            dtype = self.operator.values.dtype
-            flat = signal.to(dtype).reshape(math.prod(signal.shape[:-2]), *expected)
+        operator, device = self.operator.arrays(), signal.device.type
+        dtype = filter_type(signal, operator)
+        flat = signal.to(dtype).reshape(math.prod(signal.shape[:-2]), *expected)
+        # the filter chooses its type by itself: autocast would undo that in the change of basis
+        with torch.autocast(device, enabled=False) if is_autocast(device) else nullcontext():
             weight = self.chebyshev_weight().to(dtype)
-            out = chebyshev_filter(flat, weight, self.operator.arrays(), backend=self.backend)
+            out = chebyshev_filter(flat, weight, operator, backend=self.backend)
         if self.bias is not None:
             out = out + self.bias
+        if self.weight.dtype in HALF_TYPES:
+            out = out.to(self.weight.dtype)
         return out.view(*signal.shape[:-1], self.out_channels)
 
     @staticmethod

@@ -17,7 +17,7 @@ class LaplacianOperator(nn.Module):
     Layers on one graph may share it: ``ChebConv`` takes a graph or an operator. Its buffers are not
     saved in a ``state_dict``; the specification of the graph is what a checkpoint holds. A change
     of floating type starts from the float64 Laplacian each time, so ``.float().double()`` loses
-    nothing.
+    nothing; 16-bit types would lose the smallest eigenvalues, so the values stay in float32 there.
 
     Parameters
     ----------
@@ -57,6 +57,7 @@ class LaplacianOperator(nn.Module):
 
     def _register(self, dtype: torch.dtype, device: torch.device) -> None:
         """Register the matrix, and its transpose where it differs, as unsaved buffers."""
+        dtype = torch.promote_types(dtype, torch.float32)
         matrix = self.graph.rescaled_laplacian()
         sides = {"": matrix} if self.graph.symmetric else {"": matrix, "_t": matrix.T}
         for suffix, side in sides.items():

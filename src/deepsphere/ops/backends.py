@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from deepsphere.ops import cpp, csr, triton
+from deepsphere.ops.sparse import SparseOperator
 
 BackendName = Literal["auto", "cpp", "csr", "reference", "triton"]
 
@@ -33,6 +34,8 @@ class Backend(Protocol):
 
 BACKENDS: dict[str, Backend] = {"cpp": cpp, "triton": triton, "csr": csr}
 """The backends of the registered operators, in the order in which "auto" prefers them."""
+
+HALF_TYPES = (torch.float16, torch.bfloat16)
 
 _PRAISE = {
     "cpp": "compiled kernels on tiles of the graph that stay in cache",
@@ -109,6 +112,44 @@ def choose_backend(
             return Choice(name, "; ".join([_PRAISE[name], *passed_over]))
         passed_over.append(f"not {name}: {reason}")
     return Choice("reference", "; ".join(["the plain definition takes any type", *passed_over]))
+
+
+def is_autocast(device_type: str) -> bool:
+    """Whether autocast is on for a kind of device.
+
+    Parameters
+    ----------
+    device_type : str
+
+    Returns
+    -------
+    bool
+    """
+    return torch.is_autocast_enabled(device_type)
+
+
+def filter_type(signal: Tensor, operator: SparseOperator) -> torch.dtype:
+    """The floating type in which a signal is filtered.
+
+    That of the operator; on a GPU with 16-bit kernels the one of autocast, or of a 16-bit signal.
+    Sums are in single precision even there.
+
+    Parameters
+    ----------
+    signal : Tensor, shape (batch, vertices, in_channels)
+    operator : SparseOperator
+
+    Returns
+    -------
+    torch.dtype
+    """
+    if signal.is_cuda:
+        is_cast = is_autocast("cuda") and signal.dtype != torch.float64
+        dtype = torch.get_autocast_dtype("cuda") if is_cast else signal.dtype
+        probe = signal.new_empty(0, dtype=dtype)
+        if dtype in HALF_TYPES and triton.why_not(probe, probe, operator.arrays()) is None:
+            return dtype
+    return operator.values.dtype
 
 
 def check_backend_name(backend: str) -> None:

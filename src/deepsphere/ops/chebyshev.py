@@ -178,7 +178,7 @@ def chebyshev_filter(
     """
     arrays = operator.arrays()
     # "auto" chooses when it runs; only what has no kernel at all must be known now
-    if backend != "auto" or signal.dtype not in _REGISTERED_TYPES:
+    if backend != "auto" or not (signal.is_cuda or signal.dtype in _REGISTERED_TYPES):
         chosen = choose_backend(signal, weight, arrays, backend).backend
         if chosen == "reference":
             return reference.chebyshev_filter(signal, weight, operator)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepsphere.ops.backends import Choice, choose_backend
+from deepsphere.ops.backends import Choice, choose_backend, filter_type
 
 
 def explain(layer: nn.Module, signal: Tensor) -> Choice:
@@ -43,7 +43,7 @@ def explain(layer: nn.Module, signal: Tensor) -> Choice:
             f"layer must be a graph convolution, got {type(layer).__name__}; {remedy}"
         )
     operator = convolution.operator.arrays()
-    signal = signal.to(operator.values.dtype).reshape(-1, *signal.shape[-2:])
+    signal = signal.to(filter_type(signal, operator)).reshape(-1, *signal.shape[-2:])
     with torch.no_grad():
         weight = convolution.chebyshev_weight().to(signal.dtype)
     return choose_backend(signal, weight, operator.arrays(), convolution.backend)
