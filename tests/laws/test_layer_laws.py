@@ -41,6 +41,12 @@ LAYERS = {
     "MonomialConv": Case(lambda: layers.MonomialConv(_GRAPH, **_SIZES), (FINE, 3)),
     "BernsteinConv": Case(lambda: layers.BernsteinConv(_GRAPH, **_SIZES), (FINE, 3)),
     "ConvBlock": Case(lambda: layers.ConvBlock(_GRAPH, **_SIZES, activation="silu"), (FINE, 3)),
+    "BlockSequence": Case(
+        lambda: layers.BlockSequence(
+            layers.ConvBlock(_GRAPH, **_SIZES, activation="gelu"), layers.Pool(_PYRAMID, 0, "max")
+        ),
+        (COARSE, 3),
+    ),
     "ResidualBlock": Case(
         lambda: layers.ResidualBlock(_GRAPH, **_SIZES, shortcut="linear", activation="silu"),
         (FINE, 3),
@@ -70,6 +76,14 @@ LAYERS = {
         lambda method=method: layers.Pool(_PYRAMID, 0, method=method), (COARSE, CHANNELS)
     )
     for method in ("mean", "area", "max", "low_pass", "gaussian", "subsample")
+} | {
+    f"ConvBlock-gelu-{method}": Case(
+        lambda method=method: layers.ConvBlock(
+            _GRAPH, **_SIZES, activation="gelu", pool=layers.Pool(_PYRAMID, 0, method)
+        ),
+        (COARSE, 3),
+    )
+    for method in ("mean", "max", "low_pass")
 } | {
     f"Unpool-{method}": Case(
         lambda method=method: layers.Unpool(_PYRAMID, 0, method=method),

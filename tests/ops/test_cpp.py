@@ -95,7 +95,9 @@ def test_compiled_filter_is_as_defined_for_any_shape(
     ("batch", "channels", "kernel_size"),
     [(1, (1, 16), 3), (3, (16, 32), 4), (2, (40, 3), 5), (70, (1, 2), 2), (1, (5, 70), 16)],
 )
-def test_tiles_with_halos_change_nothing(dtype, tile_size, batch, channels, kernel_size, monkeypatch):
+def test_tiles_with_halos_change_nothing(
+    dtype, tile_size, batch, channels, kernel_size, monkeypatch
+):
     monkeypatch.setattr(plans, "_tile_size", lambda *_: tile_size)
     assert_as_defined(
         band_of(1900),
@@ -270,8 +272,10 @@ def test_reasons_why_the_kernels_cannot_serve():
         ((signal.double(), weight, arrays), "weight must be torch.float64"),
         ((signal.double(), weight.double(), arrays), "operator must be torch.float64"),
         ((signal, weight.expand(11, 3, 2, 2).flatten(0, 1), arrays), "at most 32, got 33"),
-        ((signal, weight, tuple(a.long() if not a.is_floating_point() else a for a in arrays)),
-         "2\\^31 edges"),
+        (
+            (signal, weight, tuple(a.long() if not a.is_floating_point() else a for a in arrays)),
+            "2\\^31 edges",
+        ),
         ((signal.to("meta"), weight, arrays), "on the CPU, got meta"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -1,6 +1,12 @@
 """Layers on signals (*batch, vertices, channels): convolution, pooling, normalization, readout."""
 
-from deepsphere.layers.blocks import ConvBlock, ResidualBlock, make_activation, make_conv
+from deepsphere.layers.blocks import (
+    BlockSequence,
+    ConvBlock,
+    ResidualBlock,
+    make_activation,
+    make_conv,
+)
 from deepsphere.layers.channels_first import ChannelsFirst
 from deepsphere.layers.conv import BernsteinConv, ChebConv, MonomialConv
 from deepsphere.layers.normalization import BatchNorm, GroupNorm, LayerNorm, make_normalization
@@ -23,6 +29,7 @@ from deepsphere.layers.statistics import (
 __all__ = [
     "BatchNorm",
     "BernsteinConv",
+    "BlockSequence",
     "ChannelsFirst",
     "ChebConv",
     "CombinedReadout",

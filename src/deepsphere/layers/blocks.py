@@ -1,7 +1,7 @@
 """Blocks: a graph convolution with what follows it, and two of them beside a shortcut."""
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from deepsphere.graph.sphere_graph import SphereGraph
 from deepsphere.layers.conv import BernsteinConv, ChebConv, MonomialConv
-from deepsphere.layers.normalization import NormalizationName, make_normalization
+from deepsphere.layers.fusion import Parts, has_hooks, run_fused, run_separately, why_separate
+from deepsphere.layers.normalization import BatchNorm, NormalizationName, make_normalization
 from deepsphere.layers.operator import LaplacianOperator, as_operator
+from deepsphere.layers.pooling import Pool
 
 ConvName = Literal["chebyshev", "monomial", "bernstein"]
 ActivationName = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "none"]
@@ -33,13 +35,18 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class ConvBlock(nn.Module):
-    r"""A graph convolution, then normalization, bias and activation, in that order.
+    r"""A graph convolution, then normalization, bias, activation and pooling, in that order.
 
-    .. math:: y = \sigma(\mathrm{norm}(g_W(L)\, x) + b)
+    .. math:: y = \mathrm{pool}(\sigma(\mathrm{norm}(g_W(L)\, x) + b))
 
     The convolution itself has no bias, as the normalization would remove it. With `affine=False`
     and `bias=True` this is the block of the DeepSphere papers; by default the normalization
     learns the shift along with a scale. Only without any normalization is `bias` a plain bias.
+
+    Batch normalization (or none), activation ("relu", "gelu" or "none") and a pooling over
+    consecutive vertices are fused with the convolution, with the same numbers up to rounding: by
+    `eval()` without gradients into one pass over the signal, in training into two. `explain` says
+    whether they are. Parts with hooks run one after the other.
 
     Parameters
     ----------
@@ -56,6 +63,8 @@ class ConvBlock(nn.Module):
     bias : bool
         Learn one number per channel, added after the normalization; zero at first.
     activation : "relu", "leaky_relu", "elu", "gelu", "silu", "tanh" or "none"
+    pool : Pool, optional
+        Applied last.
 
     Raises
     ------
@@ -69,6 +78,10 @@ class ConvBlock(nn.Module):
     >>> block = ConvBlock(graph, in_channels=2, out_channels=5, kernel_size=3)
     >>> block(torch.zeros(4, 48, 2)).shape
     torch.Size([4, 48, 5])
+    >>> pool = ds.layers.Pool(graph.pyramid(num_levels=2), level=0, method="max")
+    >>> block = ConvBlock(graph, in_channels=2, out_channels=5, kernel_size=3, pool=pool)
+    >>> block(torch.zeros(4, 48, 2)).shape
+    torch.Size([4, 12, 5])
 
     References
     ----------
@@ -90,6 +103,7 @@ class ConvBlock(nn.Module):
         affine: bool = True,
         bias: bool = False,
         activation: ActivationName = "relu",
+        pool: Pool | None = None,
     ) -> None:
         super().__init__()
         self.conv = make_conv(
@@ -103,15 +117,98 @@ class ConvBlock(nn.Module):
         self.norm = make_normalization(normalization, out_channels, affine=affine)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.activation = make_activation(activation)
+        self.pool = pool
 
     def forward(
         self, signals: Float[Tensor, "*batch vertices in_channels"]
-    ) -> Float[Tensor, "*batch vertices out_channels"]:
+    ) -> Float[Tensor, "*batch out_vertices out_channels"]:
         """The signals after the block."""
-        signals = self.norm(self.conv(signals))
-        if self.bias is not None:
-            signals = signals + self.bias
-        return self.activation(signals)
+        return self.run(signals, self.pool)
+
+    def explain(self, signals: Float[Tensor, "*batch vertices in_channels"]) -> str:
+        """Whether the block would be fused for these signals in its present mode, in words.
+
+        Parameters
+        ----------
+        signals : Tensor, shape (*batch, vertices, in_channels)
+
+        Returns
+        -------
+        str
+            Begins with "fused" or "separate".
+
+        Examples
+        --------
+        >>> import torch, deepsphere as ds
+        >>> graph = ds.build_graph(ds.Healpix(nside=2), num_neighbors=8)
+        >>> block = ConvBlock(graph, in_channels=1, out_channels=2, kernel_size=2, activation="elu")
+        >>> block.explain(torch.zeros(48, 1))
+        "separate: its activation is not 'relu', 'gelu' or 'none'"
+        """
+        reason = why_separate(self._parts(self.pool), signals)
+        if reason is not None:
+            return f"separate: {reason}"
+        if isinstance(self.norm, BatchNorm) and self.norm.takes_statistics:
+            return "fused: statistics from the filter, then one pass for everything else"
+        return "fused: everything in the tiles of the filter"
+
+    def run(
+        self, signals: Float[Tensor, "*batch vertices in_channels"], pool: Pool | None
+    ) -> Float[Tensor, "*batch out_vertices out_channels"]:
+        """The signals after the block and a pooling, whichever it has itself; see `BlockSequence`.
+
+        Parameters
+        ----------
+        signals : Tensor, shape (*batch, vertices, in_channels)
+        pool : Pool or None
+
+        Returns
+        -------
+        Tensor, shape (*batch, out_vertices, out_channels)
+        """
+        parts = self._parts(pool)
+        if why_separate(parts, signals) is None:
+            return run_fused(parts, signals)
+        return run_separately(parts, signals)
+
+    def _parts(self, pool: Pool | None) -> Parts:
+        # not `self.conv` ...: five searches of attributes that torch makes slow
+        parts: dict[str, Any] = self._modules
+        return Parts(parts["conv"], parts["norm"], self.bias, parts["activation"], pool)
+
+
+class BlockSequence(nn.Sequential):
+    """Layers one after the other, where a block and the pooling after it are computed together.
+
+    Names, states and numbers (up to rounding) are those of ``torch.nn.Sequential``.
+
+    Examples
+    --------
+    >>> import torch, deepsphere as ds
+    >>> pyramid = ds.build_graph(ds.Healpix(nside=2), num_neighbors=8).pyramid(num_levels=2)
+    >>> layers = BlockSequence(
+    ...     ConvBlock(pyramid.graphs[0], in_channels=2, out_channels=5, kernel_size=3),
+    ...     ds.layers.Pool(pyramid, level=0, method="max"),
+    ... )
+    >>> layers(torch.zeros(4, 48, 2)).shape
+    torch.Size([4, 12, 5])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The signals after all layers."""
+        signals = input  # which is what torch calls it
+        waiting: ConvBlock | None = None
+        for layer in self:
+            if waiting is not None:
+                if type(layer) is Pool:
+                    signals, waiting = waiting.run(signals, layer), None
+                    continue
+                signals, waiting = waiting(signals), None
+            if type(layer) is ConvBlock and layer.pool is None and not has_hooks(layer):
+                waiting = layer
+            else:
+                signals = layer(signals)
+        return signals if waiting is None else waiting(signals)
 
 
 class ResidualBlock(nn.Module):

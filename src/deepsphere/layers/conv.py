@@ -13,7 +13,13 @@ from deepsphere.graph.sphere_graph import SphereGraph
 from deepsphere.graph.stability import chebyshev_norm
 from deepsphere.layers.operator import LaplacianOperator, as_operator
 from deepsphere.ops import chebyshev_filter
-from deepsphere.ops.backends import HALF_TYPES, BackendName, check_backend_name, filter_type, is_autocast
+from deepsphere.ops.backends import (
+    HALF_TYPES,
+    BackendName,
+    check_backend_name,
+    filter_type,
+    is_autocast,
+)
 from deepsphere.ops.polynomials import bernstein_in_chebyshev, monomials_in_chebyshev
 
 # Chebyshev polynomials of every default graph stay near one up to this order.

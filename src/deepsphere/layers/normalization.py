@@ -1,8 +1,9 @@
 """Normalization of signals: over batch and vertices, over groups of channels, over channels."""
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -64,6 +65,61 @@ class BatchNorm(nn.Module):
         """The normalized signals."""
         _check_channels(signals, self.channels)
         return self.norm(signals.flatten(0, -2)).reshape(signals.shape)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the layer inside is torch's own, not a synchronized or a replaced one."""
+        norm = self._modules["norm"]
+        return type(norm) is nn.BatchNorm1d and norm.momentum is not None
+
+    @property
+    def takes_statistics(self) -> bool:
+        """Whether signals are normalized by their own statistics, not by running averages."""
+        norm = self._modules["norm"]
+        return norm is not None and (norm.training or norm._buffers["running_mean"] is None)
+
+    @torch.no_grad()
+    def record(
+        self,
+        mean: Float[Tensor, " channels"],
+        variance: Float[Tensor, " channels"],
+        num_values: int,
+    ) -> None:
+        """Move the running averages as `forward` does, by statistics that were found elsewhere.
+
+        Parameters
+        ----------
+        mean, variance : Tensor, shape (channels,)
+            The variance with `num_values` as divisor.
+        num_values : int
+            Values per channel, at least 2.
+        """
+        norm: Any = self.norm
+        if not norm.training or not norm.track_running_stats:
+            return
+        unbiased = variance * (num_values / (num_values - 1))
+        norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
+        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
+        norm.num_batches_tracked.add_(1)
+
+    def fixed_map(self) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
+        """Scale and shift per channel that the running averages amount to.
+
+        Returns
+        -------
+        tuple of Tensor
+            Both of shape (channels,).
+        """
+        norm: Any = self._modules["norm"]
+        buffers = norm._buffers
+        # not kept: parameters can change without a trace, and this takes a few microseconds
+        scale = torch.rsqrt(buffers["running_var"] + norm.eps)
+        gamma, beta = norm._parameters["weight"], norm._parameters["bias"]
+        if gamma is not None:
+            scale = scale * gamma
+        if beta is None:
+            return scale, -buffers["running_mean"] * scale
+        return scale, torch.addcmul(beta, buffers["running_mean"], scale, value=-1)
 
 
 class LayerNorm(nn.Module):

@@ -40,7 +40,8 @@ class Pool(nn.Module):
     ==============  ============================================================================
 
     On a part of the sphere only the children inside count. All but the maximum are linear and keep
-    constants. There are no parameters, and nothing is saved in a ``state_dict``.
+    constants. Over groups of consecutive children the gradient of a maximum is spread evenly where
+    several attain it. There are no parameters, and nothing is saved in a ``state_dict``.
 
     Parameters
     ----------
@@ -99,6 +100,17 @@ class Pool(nn.Module):
         """
         check_vertices(x, self.num_vertices, self.level)
         return self.operation(x)
+
+    @property
+    def grouping(self) -> tuple[str, int] | None:
+        """ "max" or "mean" and the number of vertices, if pooled over groups of as many consecutive
+        ones; None for all other poolings.
+        """
+        if type(self.operation) is _MaxOverChildren and self.operation.group_size is not None:
+            return "max", self.operation.group_size
+        if type(self.operation) is _MeanOfGroup:
+            return "mean", self.operation.size
+        return None
 
     def with_indices(
         self, x: Float[Tensor, "*batch vertices channels"]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from deepsphere.graph.coarsening import Pyramid
 from deepsphere.layers import ConvBlock, LaplacianOperator, Pool, UpsampledNonlinearity
-from deepsphere.layers.blocks import ActivationName, ConvName
+from deepsphere.layers.blocks import ActivationName, BlockSequence, ConvName
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.pooling import PoolName
 
@@ -66,7 +66,7 @@ class Trunk(nn.Module):
     ) -> None:
         super().__init__()
         _check_levels(pyramid, len(channels), last_upsampled)
-        self.layers = nn.Sequential()
+        self.layers = BlockSequence()
         level = 0
         for block, width in enumerate(channels):
             upsampled = last_upsampled and block == len(channels) - 1

@@ -21,9 +21,7 @@ ARRAYS = ", ".join(
     f"Tensor {name}" for name in ("crow", "col", "values", "crow_t", "col_t", "values_t")
 )
 library = torch.library.Library("deepsphere", "FRAGMENT")
-library.define(
-    f"chebyshev_filter(Tensor signal, Tensor weight, {ARRAYS}, str backend) -> Tensor"
-)
+library.define(f"chebyshev_filter(Tensor signal, Tensor weight, {ARRAYS}, str backend) -> Tensor")
 library.define(
     f"chebyshev_gradients(Tensor grad, Tensor signal, Tensor weight, {ARRAYS}, str backend)"
     " -> (Tensor, Tensor)"
@@ -93,9 +91,7 @@ def differentiate_filter(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     signal_gradient = weight_gradient = None
     # a graph of the gradient itself (double backward) needs operators that know their derivative
     if needs_signal and needs_weight and not torch.is_grad_enabled():
-        signal_gradient, weight_gradient = _gradients_op(
-            grad, signal, weight, *arrays, ctx.backend
-        )
+        signal_gradient, weight_gradient = _gradients_op(grad, signal, weight, *arrays, ctx.backend)
     else:
         if needs_signal:
             signal_gradient = _filter_op(grad, weight.transpose(1, 2), *swapped, ctx.backend)

@@ -111,9 +111,7 @@ def can_serve(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> boo
     -------
     bool
     """
-    return (
-        why_not(signal, weight, arrays) is None and why_no_plan(signal, weight, arrays) is None
-    )
+    return why_not(signal, weight, arrays) is None and why_no_plan(signal, weight, arrays) is None
 
 
 def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int) -> Plan | str:

@@ -39,9 +39,7 @@ def explain(layer: nn.Module, signal: Tensor) -> Choice:
     if not hasattr(convolution, "chebyshev_weight"):
         parts = [name for name, part in layer.named_modules() if hasattr(part, "chebyshev_weight")]
         remedy = f"ask about one of its parts: {', '.join(parts)}" if parts else "use ChebConv"
-        raise TypeError(
-            f"layer must be a graph convolution, got {type(layer).__name__}; {remedy}"
-        )
+        raise TypeError(f"layer must be a graph convolution, got {type(layer).__name__}; {remedy}")
     operator = convolution.operator.arrays()
     signal = signal.to(filter_type(signal, operator)).reshape(-1, *signal.shape[-2:])
     with torch.no_grad():

@@ -25,9 +25,7 @@ library.define(
 )
 
 
-def _with_statistics(
-    signal: Tensor, weight: Tensor, *rest: Any
-) -> tuple[Tensor, Tensor, Tensor]:
+def _with_statistics(signal: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
     """The filtered signal, and mean and variance of its channels."""
     *arrays, backend = rest
     num_channels = weight.shape[2]
@@ -44,9 +42,7 @@ def _with_statistics(
     return out, mean.double(), variance.double()
 
 
-def _statistics_shape(
-    signal: Tensor, weight: Tensor, *rest: Any
-) -> tuple[Tensor, Tensor, Tensor]:
+def _statistics_shape(signal: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
     out = signal.new_empty(signal.shape[0], signal.shape[1], weight.shape[2])
     moments = [signal.new_empty(weight.shape[2], dtype=torch.float64) for _ in range(2)]
     return out, moments[0], moments[1]

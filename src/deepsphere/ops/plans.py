@@ -4,7 +4,7 @@ import weakref
 from ctypes import CDLL, POINTER, byref, c_double, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,7 +60,18 @@ class _Entry:
     owners: tuple[StorageWeakRef, ...]
 
 
+class _Call(NamedTuple):
+    """What was found for some tensors, which may be gone."""
+
+    tensors: tuple[weakref.ref[Tensor], ...]
+    versions: tuple[int, ...]
+    entry: weakref.ref[_Entry]
+
+
 _entries: dict[tuple[Any, ...], _Entry] = {}
+# Answers to earlier calls: finding an entry anew takes a share of a small filter's time.
+_calls: dict[tuple[int, ...], _Call] = {}
+_MOST_CALLS = 1024
 
 
 def find_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int) -> Plan | str:
@@ -79,19 +90,40 @@ def find_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int) -
     -------
     Plan or str
     """
-    num_vertices = half[0].shape[0] - 1
-    tile_size = _tile_size(num_vertices, (steps + 1) * row_bytes)
-    key = (steps, tile_size, *(_identity(array) for array in half))
+    call = (steps, row_bytes, *map(id, half))
+    known = _calls.get(call)
+    if known is not None:
+        entry = known.entry()
+        # an address may belong to another tensor by now, or a tensor have been changed
+        if entry is not None and known.versions == _versions(half):
+            if all(tensor() is array for tensor, array in zip(known.tensors, half, strict=True)):
+                return entry.plan
+    entry = _find_entry(half, steps, row_bytes)
+    tensors = tuple(weakref.ref(array) for array in half)
+    if len(_calls) >= _MOST_CALLS:
+        _calls.clear()
+    _calls[call] = _Call(tensors, _versions(half), weakref.ref(entry))
+    return entry.plan
+
+
+def _find_entry(half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int) -> _Entry:
+    """The entry of an operator, whichever tensors its memory is seen through."""
+    tile_size = _tile_size(half[0].shape[0] - 1, (steps + 1) * row_bytes)
+    memory = tuple(
+        (array.untyped_storage()._cdata, array.storage_offset(), array.numel()) for array in half
+    )
+    key = (steps, tile_size, memory, _versions(half))
     entry = _entries.get(key)
     if entry is not None and not any(owner.expired() for owner in entry.owners):
-        return entry.plan
+        return entry
     plan = _make_plan(half, steps, tile_size)
-    owners = tuple(StorageWeakRef(array.untyped_storage()) for array in half)
-    _entries[key] = _Entry(plan, owners)
+    entry = _Entry(plan, tuple(StorageWeakRef(array.untyped_storage()) for array in half))
+    _entries[key] = entry
     if isinstance(plan, Plan):
-        weakref.finalize(_entries[key], _free, plan.handle).atexit = False
+        # with the last user of the plan, which may be a filter that runs in another thread
+        weakref.finalize(plan, _free, plan.handle).atexit = False
     weakref.finalize(half[2], _entries.pop, key, None).atexit = False
-    return plan
+    return entry
 
 
 def plan_bytes() -> int:
@@ -106,10 +138,9 @@ def plan_bytes() -> int:
     return sum(plan.num_bytes for plan in plans if isinstance(plan, Plan))
 
 
-def _identity(array: Tensor) -> tuple[int, ...]:
-    """What tells an array from all others that live, and from itself after a change."""
-    version = 0 if array.is_inference() else array._version
-    return (array.untyped_storage()._cdata, array.storage_offset(), array.numel(), version)
+def _versions(half: tuple[Tensor, Tensor, Tensor]) -> tuple[int, ...]:
+    """Counts of the changes made to arrays in place."""
+    return tuple([0 if array.is_inference() else array._version for array in half])
 
 
 @cache
