@@ -1,6 +1,7 @@
-"""Run a benchmark suite, print its tables, and write the numbers with machine and versions.
+"""Run a suite on graphs, print its tables, and write the numbers with machine and versions.
 
-python benchmarks/run.py filter [--quick] [--threads 2] [--output FILE.json]
+Time and memory of layers and networks are measured by `deepsphere benchmark`.
+
 python benchmarks/run.py border | carry [--quick]
 python benchmarks/run.py equivariance [--quick] [--huge] [--stations FILE.npz] [--output FILE.json]
 """
@@ -19,41 +20,8 @@ import torch
 
 import deepsphere
 import equivariance as equivariance_suite
-import filter as filter_suite
 import open_questions
 from deepsphere.data.files import write_atomically
-
-
-def run_filter(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Times and memory of the graph filter, printed as they come."""
-    quick, num_threads = arguments.quick, arguments.threads
-    rows: list[dict[str, Any]] = []
-    for case in filter_suite.QUICK_CASES if quick else filter_suite.CASES:
-        print(f"\n{case.title}, float32, {num_threads} threads")
-        for row in filter_suite.measure_times(case, num_repeats=3 if quick else 9):
-            rows.append(row)
-            print(
-                f"  {row['pass']:<19} {row['variant']:<11} {row['median_ms']:9.2f} ms "
-                f"[{row['quartiles_ms'][0]:.2f}, {row['quartiles_ms'][1]:.2f}]   "
-                f"{row['ratio_to_eager']:.2f}x"
-            )
-        memory = {
-            variant: filter_suite.measure_memory(case, variant, num_threads)
-            for variant in filter_suite.VARIANTS
-        }
-        for variant, megabytes in memory.items():
-            share = megabytes / memory["eager"]
-            rows.append(
-                {
-                    "case": case.title,
-                    "pass": "extra memory, forward + backward",
-                    "variant": variant,
-                    "megabytes": megabytes,
-                    "share_of_eager": share,
-                }
-            )
-            print(f"  extra memory        {variant:<11} {megabytes:9.1f} MB   {share:.2f} of eager")
-    return rows
 
 
 def run_equivariance(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -112,7 +80,6 @@ def _print_errors(numbers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 SUITES = {
-    "filter": run_filter,
     "equivariance": run_equivariance,
     "border": run_border,
     "carry": run_carry,

@@ -15,6 +15,7 @@ PACKAGE = Path(deepsphere.__file__).parent
 # A module imports only modules that stand above it.
 ORDER = [
     "version",
+    "native",
     "ops",
     "geometry",
     "harmonics",
@@ -28,6 +29,7 @@ ORDER = [
     "training",
     "plotting",
     "experiments",
+    "benchmarks",
     "cli",
 ]
 
@@ -44,6 +46,9 @@ OPTIONAL = {
     "plotly",
     "astropy",
     "healpy",
+    "torch_geometric",
+    "torch_harmonics",
+    "threadpoolctl",
 }
 
 

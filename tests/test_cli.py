@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from deepsphere import native
 from deepsphere.cli import _show_warning, main
 from deepsphere.cli.options import parse_changes
 from deepsphere.graph import build_graph
@@ -122,6 +123,22 @@ def test_doctor_shows_versions_and_extras(capsys):
     output = capsys.readouterr().out
     assert torch.__version__ in output
     assert "cosmology" in output
+
+
+def test_doctor_tells_the_state_of_the_compiled_kernels(capsys, monkeypatch):
+    native.library._load.cache_clear()
+    assert main(["doctor"]) == 0
+    described = native.describe_kernels()
+    output = " ".join(capsys.readouterr().out.split())
+    assert "compiled kernels state " in output
+    assert described.get("instruction set", "none: ") in output
+    monkeypatch.setenv("DEEPSPHERE_LIBRARY", "off")
+    native.library._load.cache_clear()
+    assert main(["doctor"]) == 0
+    native.library._load.cache_clear()
+    assert "none: switched off by DEEPSPHERE_LIBRARY=off" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_predict_maps_a_file_to_a_file(checkpoint, tmp_path, capsys):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from deepsphere.cli import experiments, information, measurements, signals
+from deepsphere.cli import benchmarks, experiments, information, measurements, signals
 from deepsphere.version import __version__
 
 _HELP = """Deep learning on the sphere by graph convolution.
@@ -49,6 +49,7 @@ for _panel, _commands in {
     },
     "Signals": {"predict": signals.predict, "plot": signals.plot},
     "Graphs": {"equivariance": measurements.equivariance},
+    "Speed": {"benchmark": benchmarks.benchmark},
     "Information": {
         "list": information.list_names,
         "info": information.info,

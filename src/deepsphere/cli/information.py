@@ -49,15 +49,20 @@ def info(
 
 
 def doctor() -> None:
-    """Show versions, devices, and which optional parts are installed or how to install them."""
+    """Show versions, devices, whether the kernels are compiled, and which parts are installed."""
     from deepsphere.experiments.machine import EXTRAS, describe_machine, describe_versions
+    from deepsphere.native import describe_kernels
 
     console = Console()
-    for heading, values in (("versions", describe_versions()), ("machine", describe_machine())):
+    for heading, values in (
+        ("versions", describe_versions()),
+        ("machine", describe_machine()),
+        ("compiled kernels", describe_kernels()),
+    ):
         console.print(f"[bold]{heading}[/bold]")
         table = Table.grid(padding=(0, 2))
         for name, value in values.items():
-            table.add_row("", name, str(value))
+            table.add_row("", name, _escape(str(value)))
         console.print(table)
         console.print()
     console.print("[bold]optional parts[/bold]")

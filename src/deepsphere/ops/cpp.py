@@ -134,7 +134,7 @@ def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int) -> Plan 
 
 
 def _width(channels: int) -> int:
-    """Scalars of a row in a tile: thin signals lie side by side, so that one plan serves them all."""
+    """Scalars of a row in a tile: items of thin signals lie side by side, one plan serves all."""
     return channels if channels > 2 * _ROW_VALUES else _ROW_VALUES
 
 

@@ -65,8 +65,8 @@ def _with_epilogue(
     weight: Tensor,
     scale: Tensor,
     shift: Tensor,
-    activation: str,
-    pool: str,
+    activation: ActivationKind,
+    pool: PoolKind,
     group: int,
     *rest: Any,
 ) -> Tensor:

@@ -21,6 +21,9 @@ _KEPT_SHARE = 1 / 32
 CACHE_LINE = 64
 # Sizes are rounded up to eighths of a power of two, so that similar outputs share blocks.
 _STEPS_PER_DOUBLING = 8
+# A block may be as many times as large as its output: the gradient of a layer's input is often half
+# as large as the layer's output, which is gone by then.
+_LARGEST_EXCESS = 2
 
 # Free blocks by size, oldest first. Only atomic operations of dict and deque: a finalizer may run
 # in any thread, and in the middle of any function of this one.
@@ -48,11 +51,9 @@ def empty_output(like: Tensor, *shape: int) -> Tensor:
     num_bytes = math.prod(shape) * like.element_size()
     if like.device.type != "cpu" or num_bytes < _SMALLEST_BYTES:
         return like.new_empty(shape)
-    size = _rounded(num_bytes)
-    try:
-        block = _free[size].pop()
-        _sizes_by_age.remove(size)
-    except (KeyError, IndexError, ValueError):
+    block = _used_block(num_bytes)
+    if block is None:
+        size = _rounded(num_bytes)
         block = np.empty(size + CACHE_LINE, dtype=np.uint8)
         block = block[-block.ctypes.data % CACHE_LINE :][:size]
     # the storage of the tensor holds this view and nothing else does
@@ -90,6 +91,19 @@ def kept_bytes() -> int:
     0
     """
     return sum(list(_sizes_by_age))
+
+
+def _used_block(num_bytes: int) -> np.ndarray | None:
+    """The smallest free block that holds so many bytes and is not much larger, no longer free."""
+    for size in sorted(_free):
+        if num_bytes <= size <= _LARGEST_EXCESS * num_bytes:
+            try:
+                block = _free[size].pop()
+                _sizes_by_age.remove(size)
+            except (KeyError, IndexError, ValueError):  # another thread was faster
+                continue
+            return block
+    return None
 
 
 def _recycle(block: np.ndarray) -> None:

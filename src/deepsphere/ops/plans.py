@@ -95,9 +95,9 @@ def find_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int) -
     if known is not None:
         entry = known.entry()
         # an address may belong to another tensor by now, or a tensor have been changed
-        if entry is not None and known.versions == _versions(half):
-            if all(tensor() is array for tensor, array in zip(known.tensors, half, strict=True)):
-                return entry.plan
+        is_same = all(ref() is array for ref, array in zip(known.tensors, half, strict=True))
+        if entry is not None and is_same and known.versions == _versions(half):
+            return entry.plan
     entry = _find_entry(half, steps, row_bytes)
     tensors = tuple(weakref.ref(array) for array in half)
     if len(_calls) >= _MOST_CALLS:

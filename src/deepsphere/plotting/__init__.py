@@ -12,6 +12,7 @@ if find_spec("matplotlib") is None or find_spec("plotly") is None:
         'run: pip install "deepsphere-torch[plot]"'
     )
 
+from deepsphere.plotting.benchmarks import plot_cost, plot_ratios
 from deepsphere.plotting.cells import nearest_vertices
 from deepsphere.plotting.equivariance import (
     ErrorCurve,
@@ -56,12 +57,14 @@ __all__ = [
     "plot_accuracy_table",
     "plot_angular_profile",
     "plot_confusion",
+    "plot_cost",
     "plot_equivariance_by_sampling",
     "plot_equivariance_error",
     "plot_graph",
     "plot_kernel_widths",
     "plot_map",
     "plot_maps",
+    "plot_ratios",
     "plot_rotation_error",
     "plot_spectral_response",
     "plot_spectrum",

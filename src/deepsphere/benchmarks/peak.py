@@ -1,0 +1,256 @@
+"""Peak memory of one variant, measured in a process of its own.
+
+`python -m deepsphere.benchmarks.peak REQUEST` is that process; it prints megabytes.
+"""
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from deepsphere.benchmarks.setting import Setting, limited_threads
+from deepsphere.benchmarks.shapes import LayerShape, layer_inputs, layer_operator, tiny_operator
+from deepsphere.benchmarks.variants import LAYER_VARIANTS
+
+Work = Literal["forward", "forward + backward"]
+
+
+class _Loss(torch.autograd.Function):
+    """A loss that keeps nothing of its input, whose gradient exists already.
+
+    With it, the memory of a step is that of the layer: whoever needs its output again in the
+    backward pass keeps it, and nobody else does.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, grad: Tensor) -> Tensor:
+        """A number."""
+        ctx.grad = grad
+        return output.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor, None]:
+        """The gradient that was given."""
+        return ctx.grad, None
+
+
+def layer_call(
+    variant: str, shape: LayerShape, work: Work, folder: Path, device: str
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """A call that makes ready, and the call whose memory is wanted.
+
+    The first one runs the same filter on one channel, so that libraries are loaded and whatever is
+    kept for a graph exists, but no memory of the size that will be needed; and once on a tiny graph
+    with all channels.
+
+    Parameters
+    ----------
+    variant
+        Key of `LAYER_VARIANTS`.
+    shape, work
+        What is done.
+    folder
+        Of the graphs.
+    device
+        "cpu" or "cuda".
+
+    Returns
+    -------
+    tuple of callables
+    """
+    make = LAYER_VARIANTS[variant].make
+    operator = layer_operator(shape, folder, device=device)
+    signal, weight, grad = layer_inputs(shape, device=device)
+    layer = make(operator, weight)
+
+    def once(layer: torch.nn.Module, signal: torch.Tensor, grad: torch.Tensor) -> object:
+        with torch.set_grad_enabled(work != "forward"):
+            if work == "forward":
+                return layer(signal)
+            signal = signal.requires_grad_()
+            loss = _Loss.apply(layer(signal), grad)
+            return torch.autograd.grad(loss, (signal, *layer.parameters()))
+
+    def make_ready() -> None:
+        once(make(operator, weight[:, :1, :1]), signal[:1, :, :1].clone(), grad[:1, :, :1].clone())
+        tiny = tiny_operator()
+        if device == "cuda":
+            return
+        size = tiny.num_vertices
+        once(make(tiny, weight), signal[:, :size].clone(), grad[:, :size].clone())
+
+    return make_ready, lambda: once(layer, signal, grad)
+
+
+def measure_layer_memory(
+    variant: str, shape: LayerShape, work: Work, setting: Setting, *, whole_process: bool = False
+) -> float:
+    """Peak memory of a graph convolution in megabytes, from a process of its own.
+
+    Parameters
+    ----------
+    variant
+        Key of `LAYER_VARIANTS`.
+    shape, work
+        What is done.
+    setting
+        Device, threads, and the folder of the graphs.
+    whole_process
+        The peak of the process with interpreter, libraries and graph, instead of what the call adds
+        to it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    RuntimeError
+        If the process fails, with the last line that it wrote.
+    """
+    layer_operator(shape, setting.folder)  # built here, or its memory would be counted
+    return _ask(
+        {
+            "variant": variant,
+            "shape": asdict(shape),
+            "work": work,
+            "folder": str(setting.folder),
+            "device": setting.device,
+            "num_threads": setting.num_threads,
+            "whole_process": whole_process,
+        }
+    )
+
+
+def measure_neighbor_memory(nside: int, num_neighbors: int, setting: Setting) -> float:
+    """Peak memory of a process that searches the nearest neighbors of HEALPix, in megabytes.
+
+    Parameters
+    ----------
+    nside, num_neighbors
+        Of the graph.
+    setting
+        Threads.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    RuntimeError
+        If the process fails, with the last line that it wrote.
+    """
+    request = {"nside": nside, "num_neighbors": num_neighbors}
+    return _ask(request | {"num_threads": setting.num_threads})
+
+
+def resident_megabytes(field: Literal["VmRSS", "VmHWM"]) -> float:
+    """Memory of this process: resident now, or at most so far.
+
+    Parameters
+    ----------
+    field
+        As Linux calls it; elsewhere both are the most so far.
+
+    Returns
+    -------
+    float
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = (line.split() for line in status.read_text().splitlines())
+        return next(int(words[1]) for words in lines if words and words[0] == f"{field}:") / 1024
+    import resource
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def added_megabytes(
+    make_ready: Callable[[], object], call: Callable[[], object], device: str
+) -> float:
+    """What a call adds to the memory of this process at its peak.
+
+    Parameters
+    ----------
+    make_ready
+        Called first, not counted.
+    call
+        What is measured.
+    device
+        "cpu" (resident memory) or "cuda" (memory allocated by torch).
+
+    Returns
+    -------
+    float
+    """
+    make_ready()
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        torch.cuda.synchronize()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    _return_free_memory()
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists() and os.access(clear, os.W_OK):
+        clear.write_text("5")  # Linux: the peak starts again at what is resident now
+    before = resident_megabytes("VmRSS")
+    call()
+    return resident_megabytes("VmHWM") - before
+
+
+def _return_free_memory() -> None:
+    """Give the system back what was freed, or the call would find it resident already."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):  # not the GNU library
+        return
+
+
+def _ask(request: dict[str, Any]) -> float:
+    """The answer of a fresh process."""
+    command = [sys.executable, "-W", "ignore", "-m", __name__, json.dumps(request)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        lines = answer.stderr.strip().splitlines() or [f"ended by signal {-answer.returncode}"]
+        raise RuntimeError(lines[-1])
+    return float(answer.stdout.split()[-1])
+
+
+def _answer(request: dict[str, Any]) -> float:
+    """What the fresh process computes."""
+    if "variant" not in request:
+        from deepsphere.graph.neighbors import neighbor_distances
+        from deepsphere.sampling import Healpix
+
+        neighbor_distances(Healpix(request["nside"]), num_neighbors=request["num_neighbors"])
+        return resident_megabytes("VmHWM")
+    make_ready, call = layer_call(
+        request["variant"],
+        LayerShape(**request["shape"]),
+        request["work"],
+        Path(request["folder"]),
+        request["device"],
+    )
+    if request["whole_process"]:
+        call()
+        return resident_megabytes("VmHWM")
+    return added_megabytes(make_ready, call, request["device"])
+
+
+if __name__ == "__main__":
+    _request = json.loads(sys.argv[1])
+    with limited_threads(_request["num_threads"]):
+        sys.stdout.write(f"{_answer(_request):.3f}\n")
