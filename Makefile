@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 OUTPUT ?= output/demo
+KERNELS := setup.py $(wildcard src/deepsphere/native/kernels/*)
 
-.PHONY: help install demo test test-slow lint format benchmark benchmark-equivariance clean
+.PHONY: help install demo test test-slow sanitize lint format benchmark benchmark-equivariance clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,7 +20,8 @@ $(BIN)/pip-pinned: constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
 	@touch $@
 
-$(BIN)/deepsphere-installed: $(BIN)/pip-pinned pyproject.toml constraints.txt
+# compiles the kernels where there is a C++ compiler; says so and goes on where there is none
+$(BIN)/deepsphere-installed: $(BIN)/pip-pinned pyproject.toml constraints.txt $(KERNELS)
 	$(BIN)/python -m pip install --quiet --editable ".[all]" -c constraints.txt
 	@touch $@
 
@@ -38,6 +40,10 @@ test: $(BIN)/dev-installed ## run the fast tests
 test-slow: $(BIN)/dev-installed ## run the slow tests
 	$(BIN)/python -m pytest -m slow
 
+sanitize: $(BIN)/dev-installed ## check the compiled kernels for memory errors and data races
+	$(BIN)/python tests/native/sanitize.py address
+	$(BIN)/python tests/native/sanitize.py thread
+
 lint: $(BIN)/dev-installed ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,7 +54,7 @@ format: $(BIN)/dev-installed ## rewrite the code in house style
 	$(BIN)/ruff format .
 
 benchmark: $(BIN)/deepsphere-installed ## time the graph filter against its alternatives
-	$(BIN)/python benchmarks/run.py filter
+	$(BIN)/deepsphere benchmark filter
 
 benchmark-equivariance: $(BIN)/deepsphere-installed ## rotation errors and building times of the graphs
 	$(BIN)/python benchmarks/run.py equivariance

@@ -191,7 +191,7 @@ class BuildKernels(build_ext):
         }
 
     def _compile(self, compiler: Compiler) -> list[str]:
-        """The object files, each compiled unless it is newer than every source."""
+        """The object files, each compiled unless it is newer than its source and every header."""
         have = [f"-DDS_HAVE_{variant.upper()}" for variant in compiler.variants]
         jobs = []
         for source in sorted(KERNELS.glob("*.cpp")):
@@ -201,12 +201,13 @@ class BuildKernels(build_ext):
                 target = Path(self.build_temp, "kernels", f"{source.stem}{variant}.o")
                 flags = [*compiler.flags, *compiler.thread_flags, *flags, *have, *macros]
                 jobs.append((source, variant, target, flags))
-        newest = max(path.stat().st_mtime for path in [*KERNELS.glob("*.*"), Path(__file__)])
+        common = [*KERNELS.glob("*.h"), Path(__file__)]
 
         def compile_one(job: tuple[Path, str, Path, list[str]]) -> str:
             source, variant, target, flags = job
             stamp = target.with_suffix(".flags")
             command = shlex.join([*compiler.command, *flags])
+            newest = max(path.stat().st_mtime for path in [source, *common])
             done = target.is_file() and target.stat().st_mtime > newest and stamp.is_file()
             if not done or stamp.read_text() != command:
                 target.parent.mkdir(parents=True, exist_ok=True)

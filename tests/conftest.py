@@ -11,6 +11,10 @@ from jaxtyping import install_import_hook
 
 install_import_hook("deepsphere", "beartype.beartype")
 
+# without a GPU, Triton runs its kernels in Python; it reads this once, when it is imported
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+
 # tests are small: threads that wait for each other on a shared machine cost more than they bring
 torch.set_num_threads(1)
 

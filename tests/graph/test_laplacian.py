@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from deepsphere.graph import laplacian as laplacian_module
 from deepsphere.graph.laplacian import (
     combinatorial_laplacian,
     degrees,
     normalized_laplacian,
     random_walk_laplacian,
+    rescaled,
 )
 
 
@@ -64,3 +66,20 @@ def test_isolated_vertex_has_a_zero_row_and_column(build):
 def test_degrees_are_sums_of_weights():
     weights = random_adjacency()
     np.testing.assert_allclose(degrees(csr_matrix(weights)), weights.sum(axis=1))
+
+
+@pytest.mark.parametrize("rows_at_once", [7, 2**16])
+def test_rescaled_is_scale_times_laplacian_minus_identity(monkeypatch, rows_at_once):
+    monkeypatch.setattr(laplacian_module, "_CHUNK", rows_at_once)
+    laplacian = combinatorial_laplacian(csr_matrix(random_adjacency()))
+    found = rescaled(laplacian, 0.3)
+    expected = 0.3 * laplacian.toarray() - np.eye(laplacian.shape[0])
+    assert np.array_equal(found.toarray(), expected)
+    assert np.shares_memory(found.indices, laplacian.indices)
+    assert not np.shares_memory(found.data, laplacian.data)
+
+
+def test_rescaled_adds_what_is_missing_of_the_diagonal():
+    laplacian = csr_matrix([[0.0, 2.0, 0.0], [0.0, 3.0, 1.0], [0.0, 0.0, 0.0]])
+    expected = [[-1.0, 1.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, -1.0]]
+    assert np.array_equal(rescaled(laplacian, 0.5).toarray(), expected)

@@ -11,6 +11,7 @@ from deepsphere.graph import (
     graph_fourier_transform,
     inverse_graph_fourier_transform,
     largest_eigenvalue,
+    spectrum,
 )
 from deepsphere.harmonics import real_harmonics
 from deepsphere.sampling import Equiangular, Healpix, RandomUniform
@@ -112,6 +113,46 @@ def test_largest_eigenvalue_without_convergence_is_the_gershgorin_bound():
     bound = largest_eigenvalue(laplacian, max_iterations=1)
     assert bound == pytest.approx(2 * laplacian.diagonal().max())
     assert bound >= np.linalg.eigvalsh(laplacian.toarray())[-1]
+
+
+@pytest.fixture
+def plain_iteration(monkeypatch):
+    """The iteration of graphs with hundreds of thousands of vertices, on small ones."""
+    monkeypatch.setattr(spectrum, "_PLAIN_ITERATION_VERTICES", 0)
+
+
+@pytest.mark.usefixtures("plain_iteration")
+@pytest.mark.parametrize("mass", ["unit", "voronoi"])
+def test_plain_iteration_is_just_above_dense(mass):
+    graph = build_graph(Equiangular(nlat=14), weights="cotangent", mass=mass)
+    exact = dense_largest_eigenvalue(graph)
+    assert exact * (1 - 1e-12) <= graph.lambda_max <= exact * (1 + 2e-6)
+
+
+@pytest.mark.usefixtures("plain_iteration")
+def test_plain_iteration_is_above_dense_at_the_tolerance_of_large_graphs(monkeypatch):
+    monkeypatch.setattr(spectrum, "_tolerance", lambda num_vertices: 1e-3)
+    graph = build_graph(RandomUniform(800, seed=0), weights="gaussian")
+    exact = dense_largest_eigenvalue(graph)
+    assert exact <= graph.lambda_max <= exact * (1 + 1e-3)
+
+
+@pytest.mark.usefixtures("plain_iteration")
+def test_plain_iteration_without_convergence_is_the_gershgorin_bound(monkeypatch):
+    monkeypatch.setattr(spectrum, "_MOST_STEPS", 4)
+    laplacian = build_graph(Healpix(nside=8)).laplacian
+    assert largest_eigenvalue(laplacian) == pytest.approx(2 * laplacian.diagonal().max())
+
+
+@pytest.mark.usefixtures("plain_iteration")
+def test_plain_iteration_ends_where_a_vector_spans_an_invariant_space():
+    assert largest_eigenvalue(csr_matrix(diags(np.full(50, 2.0)))) == pytest.approx(2, rel=1e-12)
+
+
+def test_gershgorin_bound_does_not_depend_on_the_parts(monkeypatch):
+    laplacian = build_graph(Healpix(nside=4)).laplacian
+    monkeypatch.setattr(spectrum, "_CHUNK", 50)
+    assert spectrum._gershgorin(laplacian) == abs(laplacian).sum(axis=1).max()
 
 
 def test_largest_eigenvalue_without_edges_is_zero():

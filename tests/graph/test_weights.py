@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from deepsphere.graph import weights as weights_module
 from deepsphere.graph.weights import (
     HEALPIX_KERNEL_SCALES,
     gaussian_weights,
+    gaussian_weights_in_place,
     inverse_distance_weights,
     kernel_width_from_scale,
     mean_distance_kernel_width,
@@ -37,6 +39,15 @@ def test_gaussian_weights_that_underflow_are_no_edges():
     weights = gaussian_weights(DISTANCES, 2e-5)
     assert weights.nnz == 4  # exp(-0.09 / 8e-5) is below the smallest double
     assert weights.data.min() > 0
+
+
+def test_gaussian_weights_in_place_are_the_same_in_the_memory_of_the_distances(monkeypatch):
+    monkeypatch.setattr(weights_module, "_CHUNK", 2)
+    distances = DISTANCES.copy()
+    memory = distances.data
+    weights = gaussian_weights_in_place(distances, 0.01)
+    assert np.array_equal(weights.toarray(), gaussian_weights(DISTANCES, 0.01).toarray())
+    assert np.shares_memory(weights.data, memory)
 
 
 def test_inverse_distance_weights_are_the_formula():

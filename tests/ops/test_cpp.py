@@ -116,7 +116,7 @@ def test_scattered_vertices_are_gathered_in_patches(kernel_size, monkeypatch):
     order = random.permutation(3000)
     matrix = scipy.sparse.csr_array(band_of(3000)[order][:, order])
     operator = ops.sparse_operator(matrix, symmetric=False)
-    plan = cpp.plan_of(operator.arrays(), kernel_size, 1)
+    plan = cpp.plan_of(operator.arrays(), kernel_size, 1, 2)
     assert isinstance(plan, plans.Plan)
     assert not plan.is_ordered
     assert plan.visited_share < 1.3

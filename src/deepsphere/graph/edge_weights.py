@@ -16,7 +16,7 @@ from deepsphere.graph.optimal_symmetric import symmetric_weights, vertex_masses
 from deepsphere.graph.options import DEFAULT_NUM_NEIGHBORS, GraphOptions
 from deepsphere.graph.pixel_neighbors import mean_squared_pixel_distance
 from deepsphere.graph.weights import (
-    gaussian_weights,
+    gaussian_weights_in_place,
     inverse_distance_weights,
     mean_distance_kernel_width,
     tuned_kernel_width,
@@ -78,7 +78,7 @@ def weighted_edges(sampling: Sampling, options: GraphOptions) -> tuple[csr_matri
     else:
         whole = distances if kept is None else neighbor_distances(root, **choice)
         width = mean_distance_kernel_width(whole)
-    return gaussian_weights(distances, width), width
+    return gaussian_weights_in_place(distances, width), width
 
 
 def _has_tuned_width(root: Sampling, options: GraphOptions) -> bool:

@@ -2,7 +2,10 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, identity
+
+# Rows handled at once.
+_CHUNK = 2**16
 
 
 def combinatorial_laplacian(
@@ -32,10 +35,9 @@ def combinatorial_laplacian(
     array([[ 3., -3.],
            [-3.,  3.]])
     """
-    laplacian = diags(degrees(adjacency)) - adjacency
+    laplacian = csr_matrix(diags(degrees(adjacency)) - adjacency)
     if mass is not None:
-        laplacian = diags(1.0 / mass) @ laplacian
-    laplacian = csr_matrix(laplacian)
+        laplacian = csr_matrix(diags(1.0 / mass) @ laplacian)
     laplacian.sort_indices()  # else the first product that wants them in order would
     return laplacian
 
@@ -93,6 +95,46 @@ def random_walk_laplacian(adjacency: csr_matrix) -> csr_matrix:
            [-1.,  1.]])
     """
     return combinatorial_laplacian(adjacency, mass=_positive(degrees(adjacency)))
+
+
+def rescaled(laplacian: csr_matrix, scale: float) -> csr_matrix:
+    """The matrix scale L - I.
+
+    Parameters
+    ----------
+    laplacian
+        L, any square matrix.
+    scale
+        The factor.
+
+    Returns
+    -------
+    csr_matrix
+        Where L has all of its diagonal, with the arrays of indices that L has, which are not
+        copied: they must not be changed in place.
+
+    Examples
+    --------
+    >>> rescaled(csr_matrix([[3.0, -3.0], [-3.0, 3.0]]), 1 / 3).toarray()
+    array([[ 0., -1.],
+           [-1.,  0.]])
+    """
+    starts, size = laplacian.indptr, len(laplacian.indptr) - 1
+    on_diagonal = []
+    # in parts: an array of the rows of all entries would be as large as the matrix
+    for first in range(0, size, _CHUNK):
+        last = min(first + _CHUNK, size)
+        columns = laplacian.indices[starts[first] : starts[last]]
+        rows = np.repeat(np.arange(first, last), np.diff(starts[first : last + 1]))
+        on_diagonal.append(np.flatnonzero(columns == rows) + starts[first])
+    diagonal = np.concatenate(on_diagonal)
+    if len(diagonal) != size:  # a vertex without edges, or entries in several parts
+        return csr_matrix(scale * laplacian - identity(size, format="csr"))
+    data = scale * laplacian.data
+    data[diagonal] -= 1.0
+    result = csr_matrix((data, laplacian.indices, starts), shape=laplacian.shape, copy=False)
+    result.has_sorted_indices = laplacian.has_sorted_indices
+    return result
 
 
 def degrees(adjacency: csr_matrix) -> Float[np.ndarray, "vertices"]:

@@ -12,7 +12,9 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.spatial import KDTree
 
 from deepsphere.geometry import spherical_delaunay
+from deepsphere.graph.healpix_neighbors import healpix_nearest_neighbors
 from deepsphere.graph.pixel_neighbors import pixel_neighbors
+from deepsphere.native import num_threads
 from deepsphere.sampling import Equiangular, GaussLegendre, Healpix, Sampling, Subset
 
 Neighborhood = Literal["knn", "grid", "pixel", "delaunay"]
@@ -66,7 +68,7 @@ def neighbor_distances(
     """
     root, kept = root_and_indices(sampling)
     if neighborhood == "knn":
-        nearest = nearest_neighbors(root.points, num_neighbors, kept=kept)
+        nearest = _nearest(root, num_neighbors, kept)
         if not is_grid(root):
             return nearest
         # near a pole all the nearest of a vertex lie on its own ring: rings must still be joined
@@ -96,6 +98,19 @@ def root_and_indices(sampling: Sampling) -> tuple[Sampling, Int[np.ndarray, "kep
         kept = indices if kept is None else indices[kept]
         sampling = sampling.base
     return sampling, kept
+
+
+def _nearest(
+    root: Sampling, num_neighbors: int, kept: Int[np.ndarray, "kept"] | None
+) -> csr_matrix:
+    """The nearest neighbors by the arithmetic of a sampling if there is one, else by a tree."""
+    if isinstance(root, Healpix):
+        graph = healpix_nearest_neighbors(
+            root, num_neighbors, tie_tolerance=TIE_TOLERANCE, kept=kept
+        )
+        if graph is not None:
+            return graph
+    return nearest_neighbors(root.points, num_neighbors, kept=kept)
 
 
 def nearest_neighbors(
@@ -211,7 +226,7 @@ def _query_once(
     if width <= num_neighbors:  # too few candidates around: out of reach for all
         empty = np.empty(0, dtype=np.int32)
         return (empty, empty, np.empty(0)), asking[:0]
-    workers = -1 if len(asking) > 10_000 else 1
+    workers = num_threads() if len(asking) > 10_000 else 1
     found = tree.query(tree.data[asking], k=width, workers=workers)
     distances, columns = np.asarray(found[0]), np.asarray(found[1])
     # column 0 is the point itself, at distance 0

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
+from scipy.linalg import eigh_tridiagonal
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import ArpackNoConvergence, eigs, eigsh
 
@@ -14,10 +15,15 @@ if TYPE_CHECKING:
 
 # Up to this size a dense solver finds all eigenvalues before a sparse one finds the largest.
 _DENSE_EIGENVALUE_VERTICES = 300
+# From this size on the basis of an iteration with restarts takes more memory than the matrix.
+_PLAIN_ITERATION_VERTICES = 2**18
+_MOST_STEPS = 300
 # Eigenvalues of a matrix that is far from normal move by more than the residual of a vector.
 _NON_NORMAL_MARGIN = 0.02
 # Relative to the eigenvalue; a small part of the margin.
 _NON_NORMAL_TOLERANCE = 1e-3
+# Rows handled at once.
+_CHUNK = 2**16
 # Up to this size the dense basis takes less than a minute and 0.6 GB.
 MAX_DENSE_VERTICES = 5000
 
@@ -34,8 +40,8 @@ def largest_eigenvalue(
     its rounding error up to 300 vertices; beyond, the Ritz value θ of a Lanczos iteration plus the
     norm of its residual |L v - θ v|, within which of θ an eigenvalue must lie (the largest, as the
     iteration starts from a fixed random vector). It is above the true value by at most 1e-6 of it
-    at 1,000 vertices, 1e-4 at 50,000 and 1e-3 at a million. If the iteration does not converge, the
-    Gershgorin bound.
+    at 1,000 vertices, 1e-4 at 50,000 and 1e-3 at a million. From 262,144 vertices on the iteration
+    keeps three vectors and is not restarted. If it does not converge, the Gershgorin bound.
 
     Parameters
     ----------
@@ -44,7 +50,7 @@ def largest_eigenvalue(
     mass
         Positive masses for which the Laplacian is self-adjoint; None if it is symmetric.
     max_iterations
-        Restarts of the Lanczos iteration before it is given up.
+        Restarts of the Lanczos iteration, where it has them, before it is given up.
 
     Returns
     -------
@@ -61,27 +67,79 @@ def largest_eigenvalue(
     ----------
     Parlett, 1998, The symmetric eigenvalue problem, theorem 4.5.1 (the bound by the residual).
     """
-    # every eigenvalue is at most the largest sum of moduli in a row
-    gershgorin = float(np.max(abs(laplacian).sum(axis=1)))
+    gershgorin = _gershgorin(laplacian)
     if gershgorin == 0.0:
         return 0.0
+    if laplacian.diagonal().size >= _PLAIN_ITERATION_VERTICES:
+        return min(_largest_by_plain_iteration(laplacian, mass), gershgorin)
     matrix = _symmetrized(laplacian, mass)
     num_vertices = matrix.diagonal().size
     if num_vertices <= _DENSE_EIGENVALUE_VERTICES:
         rounding = 1.0 + num_vertices * np.finfo(np.float64).eps
         return float(np.linalg.eigvalsh(matrix.toarray())[-1] * rounding)
-    # the fewer digits the fewer iterations: a second at 50,000 vertices, ten at a million
-    tolerance = min(1e-6 * max(1.0, num_vertices / 1e3) ** 1.2, 1e-3)
     start = np.random.default_rng(0).standard_normal(num_vertices)
     try:
         values, vectors = eigsh(
-            matrix, k=1, which="LA", tol=tolerance, v0=start, ncv=20, maxiter=max_iterations
+            matrix,
+            k=1,
+            which="LA",
+            tol=_tolerance(num_vertices),  # pyright: ignore[reportArgumentType]
+            v0=start,
+            ncv=20,
+            maxiter=max_iterations,
         )
     except ArpackNoConvergence:
         return gershgorin
     vector = vectors[:, 0]
     residual = float(np.linalg.norm(matrix @ vector - values[0] * vector))
     return min(float(values[0]) + residual, gershgorin)
+
+
+def _tolerance(num_vertices: int) -> float:
+    """The fewer digits the fewer iterations: a second at 50,000 vertices, ten at a million."""
+    return min(1e-6 * max(1.0, num_vertices / 1e3) ** 1.2, 1e-3)
+
+
+def _gershgorin(matrix: csr_matrix) -> float:
+    """The largest sum of moduli in a row, which no modulus of an eigenvalue exceeds."""
+    size = matrix.indptr.size - 1
+    # in parts: the moduli of all entries would be a second matrix
+    parts = (matrix[start : start + _CHUNK] for start in range(0, size, _CHUNK))
+    return max((float(np.max(abs(part).sum(axis=1))) for part in parts), default=0.0)
+
+
+def _largest_by_plain_iteration(
+    laplacian: csr_matrix, mass: Float[np.ndarray, "vertices"] | None
+) -> float:
+    """The largest eigenvalue, from above, by Lanczos's recurrence of three vectors.
+
+    As for the iteration with restarts, Ritz value plus norm of the residual; this norm is the last
+    coefficient times the last entry of the eigenvector of the tridiagonal matrix. Infinite if it
+    does not converge.
+    """
+    root = None if mass is None else np.sqrt(mass)
+    vector = np.random.default_rng(0).standard_normal(laplacian.indptr.size - 1)
+    vector /= np.linalg.norm(vector)
+    before = np.zeros_like(vector)
+    diagonal, beside = [], [0.0]
+    for step in range(1, _MOST_STEPS + 1):
+        product = laplacian @ vector if root is None else root * (laplacian @ (vector / root))
+        diagonal.append(float(vector @ product))
+        product -= diagonal[-1] * vector
+        before *= beside[-1]
+        product -= before
+        beside.append(float(np.linalg.norm(product)))
+        last = len(diagonal) - 1
+        if step % 5 == 0 or beside[-1] == 0.0:
+            value, ritz = eigh_tridiagonal(
+                diagonal, beside[1:-1], select="i", select_range=(last, last)
+            )
+            residual = beside[-1] * abs(float(ritz[-1, 0]))
+            if residual <= _tolerance(len(vector)) * value[0]:
+                return float(value[0]) + residual
+        product /= beside[-1]
+        before, vector = vector, product
+    return np.inf
 
 
 def largest_real_part(laplacian: csr_matrix, *, max_iterations: int = 300) -> float:
@@ -111,7 +169,7 @@ def largest_real_part(laplacian: csr_matrix, *, max_iterations: int = 300) -> fl
     3.06
     """
     num_vertices = laplacian.diagonal().size
-    gershgorin = float(np.max(abs(laplacian).sum(axis=1)))
+    gershgorin = _gershgorin(laplacian)
     if gershgorin == 0.0:
         return 0.0
     if num_vertices <= _DENSE_EIGENVALUE_VERTICES:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from deepsphere.geometry import voronoi_areas
@@ -18,6 +18,7 @@ from deepsphere.graph.laplacian import (
     degrees,
     normalized_laplacian,
     random_walk_laplacian,
+    rescaled,
 )
 from deepsphere.graph.neighbors import Neighborhood, root_and_indices
 from deepsphere.graph.options import (
@@ -112,7 +113,7 @@ class SphereGraph:
             (vertices, vertices), float64. -I for a graph without edges.
         """
         scale = 2.0 / self.lambda_max if self.lambda_max > 0 else 0.0
-        return csr_matrix(scale * self.laplacian - identity(self.num_vertices, format="csr"))
+        return rescaled(self.laplacian, scale)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -321,7 +322,11 @@ def graph_from_spec(spec: Mapping[str, Any]) -> SphereGraph:
 
 def _check_connected(sampling: Sampling, adjacency: csr_matrix, options: GraphOptions) -> None:
     """Refuse a graph in several pieces."""
-    num_components, labels = connected_components(adjacency, directed=False)
+    # pieces of a symmetric graph are strongly connected, which is seen without its transpose
+    strong = options.weights != "optimal_rows"
+    num_components, labels = connected_components(
+        adjacency, directed=strong, connection="strong" if strong else "weak"
+    )
     if num_components <= 1:
         return
     sizes = np.sort(np.bincount(labels))

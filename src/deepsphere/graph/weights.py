@@ -7,6 +7,9 @@ from scipy.sparse import csr_matrix
 
 from deepsphere.sampling import Healpix, Sampling
 
+# Edges whose weights are computed at once: what lies between stays in the cache.
+_CHUNK = 2**16
+
 # Published widths s of the kernel exp(-ln 2 d²/s²), found by search for HEALPix: the value for each
 # number of neighbors, then each nside (Defferrard et al. 2020, section 3; protocol of PyGSP, whose
 # entries from 512 on for 40 and 60 neighbors are halvings of those for 256).
@@ -60,10 +63,34 @@ def gaussian_weights(distances: csr_matrix, kernel_width: float) -> csr_matrix:
     ----------
     Defferrard, Milani, Gusset and Perraudin, 2020, DeepSphere: a graph-based spherical CNN, eq. 3.
     """
-    weights = distances.copy()
-    weights.data = np.exp(-(distances.data**2) / (4.0 * kernel_width))
-    weights.eliminate_zeros()
-    return weights
+    return gaussian_weights_in_place(distances.copy(), kernel_width)
+
+
+def gaussian_weights_in_place(distances: csr_matrix, kernel_width: float) -> csr_matrix:
+    """`gaussian_weights` in the memory of the distances, which are lost: for millions of vertices.
+
+    Parameters
+    ----------
+    distances
+        Chord distances of the edges; overwritten.
+    kernel_width
+        t, squared radians, positive.
+
+    Returns
+    -------
+    csr_matrix
+        The argument.
+
+    Examples
+    --------
+    >>> gaussian_weights_in_place(csr_matrix([[0.0, 0.2], [0.2, 0.0]]), kernel_width=0.01).data
+    array([0.36787944, 0.36787944])
+    """
+    for start in range(0, distances.nnz, _CHUNK):
+        part = distances.data[start : start + _CHUNK]
+        np.exp(-(part**2) / (4.0 * kernel_width), out=part)
+    distances.eliminate_zeros()
+    return distances
 
 
 def inverse_distance_weights(distances: csr_matrix) -> csr_matrix:

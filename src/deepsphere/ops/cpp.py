@@ -28,6 +28,7 @@ _HALO_COST = 0.3
 # Scalars of a row in the basis of a tile, items side by side.
 _ROW_VALUES = 32
 _SIDE_INPUT, _SIDE_OUTPUT = 0, 1
+_TILES_PER_THREAD = 2
 # Larger outputs have left the last-level cache before anybody reads them.
 _CACHED_BYTES = 2**25
 
@@ -114,7 +115,9 @@ def can_serve(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> boo
     return why_not(signal, weight, arrays) is None and why_no_plan(signal, weight, arrays) is None
 
 
-def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int) -> Plan | str:
+def plan_of(
+    arrays: tuple[Tensor, ...], num_orders: int, channels: int, batch: int
+) -> Plan | str:
     """The tiles for a basis of some channels of an operator, or why there are none.
 
     Parameters
@@ -124,13 +127,19 @@ def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int) -> Plan 
     num_orders : int
     channels : int
         Of the signal whose basis is made.
+    batch : int
 
     Returns
     -------
     Plan or str
     """
     crow, col, values = arrays[:3]
-    return find_plan((crow, col, values), num_orders - 1, _width(channels) * values.element_size())
+    # a small batch of a small graph is work for several threads only in smaller tiles
+    num_groups = -(-batch * channels // (2 * _ROW_VALUES))
+    num_tiles = max(_TILES_PER_THREAD * torch.get_num_threads() // max(num_groups, 1), 1)
+    row_bytes = _width(channels) * values.element_size()
+    half = (crow, col, values)
+    return find_plan(half, num_orders - 1, row_bytes=row_bytes, num_tiles=num_tiles)
 
 
 def _width(channels: int) -> int:
@@ -346,7 +355,7 @@ def _forward_plan(
     spent = _HALO_COST * num_orders * in_channels * out_channels
     side = _SIDE_OUTPUT if num_orders > 1 and saved > spent else _SIDE_INPUT
     channels = out_channels if side == _SIDE_OUTPUT else in_channels
-    return side, plan_of(arrays, num_orders, channels)
+    return side, plan_of(arrays, num_orders, channels, signal.shape[0])
 
 
 def _run_filter(
@@ -374,7 +383,7 @@ def _correlate(
     """
     batch, num_vertices, spread_channels = spread.shape
     other_channels = other.shape[2]
-    plan = plan_of(half, num_orders, spread_channels)
+    plan = plan_of(half, num_orders, spread_channels, batch)
     if isinstance(plan, str):
         return None
     correlation = spread.new_empty(num_orders, other_channels, spread_channels)

@@ -74,7 +74,9 @@ _calls: dict[tuple[int, ...], _Call] = {}
 _MOST_CALLS = 1024
 
 
-def find_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int) -> Plan | str:
+def find_plan(
+    half: tuple[Tensor, Tensor, Tensor], steps: int, *, row_bytes: int, num_tiles: int
+) -> Plan | str:
     """The plan of an operator for polynomials with `steps` products, or why there is none.
 
     Parameters
@@ -85,12 +87,14 @@ def find_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int) -
     row_bytes : int
         Size of a vertex in the basis of one order; tiles are so large that all orders stay in the
         second-level cache.
+    num_tiles : int
+        At least as many tiles as threads have to share, where the graph is large enough.
 
     Returns
     -------
     Plan or str
     """
-    call = (steps, row_bytes, *map(id, half))
+    call = (steps, row_bytes, num_tiles, *map(id, half))
     known = _calls.get(call)
     if known is not None:
         entry = known.entry()
@@ -98,7 +102,7 @@ def find_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int) -
         is_same = all(ref() is array for ref, array in zip(known.tensors, half, strict=True))
         if entry is not None and is_same and known.versions == _versions(half):
             return entry.plan
-    entry = _find_entry(half, steps, row_bytes)
+    entry = _find_entry(half, steps, row_bytes, num_tiles)
     tensors = tuple(weakref.ref(array) for array in half)
     if len(_calls) >= _MOST_CALLS:
         _calls.clear()
@@ -106,9 +110,11 @@ def find_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int) -
     return entry.plan
 
 
-def _find_entry(half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int) -> _Entry:
+def _find_entry(
+    half: tuple[Tensor, Tensor, Tensor], steps: int, row_bytes: int, num_tiles: int
+) -> _Entry:
     """The entry of an operator, whichever tensors its memory is seen through."""
-    tile_size = _tile_size(half[0].shape[0] - 1, (steps + 1) * row_bytes)
+    tile_size = _tile_size(half[0].shape[0] - 1, (steps + 1) * row_bytes, num_tiles)
     memory = tuple(
         (array.untyped_storage()._cdata, array.storage_offset(), array.numel()) for array in half
     )
@@ -149,9 +155,10 @@ def _cache_bytes() -> int:
     return _library().ds_cache_bytes() or _DEFAULT_CACHE
 
 
-def _tile_size(num_vertices: int, vertex_bytes: int) -> int:
+def _tile_size(num_vertices: int, vertex_bytes: int, num_tiles: int) -> int:
     """Vertices of a tile, a power of two: as many as the cache holds, and enough tiles."""
     most = max(int(_CACHE_SHARE * _cache_bytes() / (_HALO * vertex_bytes)), 1)
+    most = max(min(most, num_vertices // num_tiles), 1)
     size = min(max(2 ** (most.bit_length() - 1), _SMALLEST_TILE), _LARGEST_TILE)
     return min(size, 2 ** max(num_vertices - 1, 1).bit_length())
 

@@ -239,16 +239,21 @@ static void finish_block(const FilterArguments& f, const Tile& tile, const T* bl
     }
 }
 
-// The weights' product with a basis of one item, and what follows.
+// Outputs begin .. end - 1, the first a multiple of the width of a panel.
+struct Columns {
+    int64_t begin, end;
+};
+
+// The weights' product with a basis of one item for some outputs, and what follows.
 template <class T>
 static void mix_channels(const FilterArguments& f, const Tile& tile, const T* const* bases,
-                         int64_t offset, int64_t stride, int64_t inputs, const T* packed, T* block,
-                         T* out, double* statistics) {
+                         int64_t offset, int64_t stride, int64_t inputs, const T* packed,
+                         const Columns& range, T* block, T* out, double* statistics) {
     constexpr int64_t kWide = kPanelColumns<T>;
     const int64_t outputs = f.out_channels, orders = f.orders;
     const int64_t num_rows = tile.sizes[0], chunk = chunk_rows(f.group);
-    for (int64_t first = 0; first < outputs; first += kWide) {
-        const int64_t columns = outputs - first < kWide ? outputs - first : kWide;
+    for (int64_t first = range.begin; first < range.end; first += kWide) {
+        const int64_t columns = range.end - first < kWide ? range.end - first : kWide;
         const T* panel = packed + first * orders * inputs;
         if (f.scale == nullptr && statistics == nullptr && tile.own == nullptr &&
             written_columns<T>(columns) == columns) {
@@ -283,7 +288,7 @@ static inline Group group_of(int64_t index, int64_t items, int64_t batch, int64_
 // One tile and group: basis of the input, then the weights.
 template <class T>
 static int filter_on_input(const FilterArguments& f, const Tile& tile, const Group& group,
-                           const T* packed, double* statistics) {
+                           const T* packed, const Columns& range, double* statistics) {
     const int64_t orders = f.orders, stride = group.stride;
     int64_t bytes = taken_bytes<T>(kPanelColumns<T> * chunk_rows(f.group));
     for (int64_t k = 0; k < orders; ++k) {
@@ -301,8 +306,8 @@ static int filter_on_input(const FilterArguments& f, const Tile& tile, const Gro
     make_basis(tile, orders, stride, bases);
     for (int64_t item = 0; item < group.items; ++item) {
         T* out = static_cast<T*>(f.out) + (group.first + item) * f.out_vertices * f.out_channels;
-        mix_channels<T>(f, tile, bases, item * f.in_channels, stride, f.in_channels, packed, block,
-                        out, statistics);
+        mix_channels<T>(f, tile, bases, item * f.in_channels, stride, f.in_channels, packed, range,
+                        block, out, statistics);
     }
     return 0;
 }
@@ -436,7 +441,12 @@ int run_filter(const FilterArguments& f, const Plan& plan) {
     const int64_t channels = is_on_input ? f.in_channels : f.out_channels;
     const int64_t items = items_side_by_side<T>(f.batch, channels);
     const int64_t num_groups = (f.batch + items - 1) / items;
-    const int64_t num_tasks = num_groups * plan.num_tiles;
+    // on a small graph threads share the outputs, and each makes the basis for itself
+    const int64_t num_panels = (f.out_channels + kPanelColumns<T> - 1) / kPanelColumns<T>;
+    int64_t parts = is_on_input && f.mean == nullptr ? threads / (num_groups * plan.num_tiles) : 1;
+    if (parts > num_panels) parts = num_panels;
+    if (parts < 1) parts = 1;
+    const int64_t num_tasks = num_groups * plan.num_tiles * parts;
     const int64_t shares = f.mean == nullptr ? num_tasks : num_shares(num_tasks, threads);
     const int64_t statistics_size = f.mean == nullptr ? 0 : 1 + 2 * f.out_channels;
     const int64_t size = packed_size<T>(f.orders, f.in_channels, f.out_channels);
@@ -452,10 +462,15 @@ int run_filter(const FilterArguments& f, const Plan& plan) {
             double* sums = statistics_size > 0 ? statistics + share * statistics_size : nullptr;
             const int64_t end = num_tasks * (share + 1) / shares;
             for (int64_t task = num_tasks * share / shares; task < end; ++task) {
-                const Tile tile = plan.tile(task / num_groups);
-                const Group group = group_of<T>(task % num_groups, items, f.batch, channels);
-                const int outcome = is_on_input ? filter_on_input<T>(f, tile, group, packed, sums)
-                                                : filter_on_output<T>(f, tile, group, packed, sums);
+                const int64_t block = task / parts, part = task % parts;
+                const Tile tile = plan.tile(block / num_groups);
+                const Group group = group_of<T>(block % num_groups, items, f.batch, channels);
+                Columns range{num_panels * part / parts * kPanelColumns<T>,
+                              num_panels * (part + 1) / parts * kPanelColumns<T>};
+                if (part + 1 == parts) range.end = f.out_channels;
+                const int outcome =
+                    is_on_input ? filter_on_input<T>(f, tile, group, packed, range, sums)
+                                : filter_on_output<T>(f, tile, group, packed, sums);
                 if (outcome != 0) __atomic_store_n(&failed, outcome, __ATOMIC_RELAXED);
             }
         });

@@ -24,6 +24,11 @@ static void pack_weights(const T* weight, int64_t orders, int64_t inputs, int64_
         for (int64_t k = 0; k < orders; ++k) {
             for (int64_t i = 0; i < inputs; ++i) {
                 const T* row = weight + k * order_stride + i * input_stride + first * output_stride;
+                if (output_stride == 1 && columns == kWide) {
+                    std::memcpy(packed, row, kWide * sizeof(T));
+                    packed += kWide;
+                    continue;
+                }
                 for (int64_t c = 0; c < columns; ++c) packed[c] = row[c * output_stride];
                 for (int64_t c = columns; c < kWide; ++c) packed[c] = 0;
                 packed += kWide;
