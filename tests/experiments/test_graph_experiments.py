@@ -1,6 +1,7 @@
 """The experiments that measure graphs: equivariance, kernel widths, spectrum, on mini recipes."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,11 @@ import pytest
 from deepsphere.equivariance import equivariance_error, tune_kernel_width
 from deepsphere.experiments import equivariance, kernel_widths, spectrum
 from deepsphere.experiments.config import Recipe
-from deepsphere.experiments.curve_record import CurveRecord, kept_or_measured
+from deepsphere.experiments.curve_record import (
+    CurveRecord,
+    kept_or_measured,
+    measure_unfinished,
+)
 from deepsphere.experiments.digits_config import DigitsRecipe
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.published_curves import published_curve
@@ -147,6 +152,27 @@ def test_record_is_kept_only_if_complete_and_of_the_same_recipe(tmp_path: Path):
     assert kept_or_measured(path, "f", measure).facts == {"x": 2.0}
     kept_or_measured(path, "another", measure)
     assert len(made) == 3
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_records_come_in_order_and_only_what_is_missing_is_measured(tmp_path: Path, progress: bool):
+    made: list[str] = []
+
+    def measure(name: str) -> CurveRecord:
+        made.append(name)
+        return CurveRecord(fingerprint="f", curve=name, sampling="s")
+
+    measurements = [(name, partial(measure, name)) for name in ("second", "first", "third")]
+    arguments = {
+        "fingerprint": "f",
+        "action": "measuring",
+        "options": RunOptions(progress=progress),
+    }
+    records = measure_unfinished(measurements, tmp_path, **arguments)
+    assert [record.curve for record in records] == ["second", "first", "third"]
+    (tmp_path / "runs" / "first.json").unlink()
+    assert measure_unfinished(measurements, tmp_path, **arguments) == records
+    assert made == ["second", "first", "third", "first"]
 
 
 def stop(*arguments: object, **options: object) -> None:

@@ -1,12 +1,17 @@
 """What one measurement of a curve found out, kept in a file so that it is not done again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepsphere.data import write_atomically
+from deepsphere.experiments.config import Recipe
+from deepsphere.experiments.options import RunOptions
+from deepsphere.experiments.output import RUN_FOLDER
+from deepsphere.training.progress import track
+from deepsphere.version import __version__
 
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -41,6 +46,60 @@ class CurveRecord(BaseModel):
     values: dict[str, list[float]] = {}
     facts: dict[str, float] = {}
     seconds: dict[str, _NotNegative] = {}
+
+
+def experiment_fingerprint(recipe: Recipe, data: Path | None) -> str:
+    """What has to be equal for a finished measurement to be kept: recipe and version.
+
+    Parameters
+    ----------
+    recipe
+        Its title and claims do not count.
+    data
+        None.
+
+    Returns
+    -------
+    str
+    """
+    return f"{recipe.fingerprint()}-{__version__}"
+
+
+def measure_unfinished(
+    measurements: Sequence[tuple[str, Callable[[], CurveRecord]]],
+    output: Path,
+    *,
+    fingerprint: str,
+    action: str,
+    options: RunOptions,
+) -> list[CurveRecord]:
+    """The records of an experiment; those that are finished in its folder are not measured again.
+
+    Parameters
+    ----------
+    measurements
+        Name of the file in ``runs`` and what makes the record, for each.
+    output
+        A prepared folder.
+    fingerprint
+        See `experiment_fingerprint`.
+    action
+        What is done, as progress shows it: "measuring".
+    options
+        Whether to show progress.
+
+    Returns
+    -------
+    list of CurveRecord
+        In the order of the measurements.
+    """
+    shown = measurements
+    if options.progress:
+        shown = track(measurements, action, total=len(measurements))
+    return [
+        kept_or_measured(output / RUN_FOLDER / f"{name}.json", fingerprint, measure)
+        for name, measure in shown
+    ]
 
 
 def kept_or_measured(

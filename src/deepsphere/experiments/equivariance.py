@@ -12,19 +12,16 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 
 from deepsphere.equivariance import default_max_degree, equivariance_error
-from deepsphere.experiments.curve_record import CurveRecord, kept_or_measured
+from deepsphere.experiments.curve_record import CurveRecord, measure_unfinished
 from deepsphere.experiments.equivariance_config import CurveSection, EquivarianceRecipe
 from deepsphere.experiments.named_graphs import build_named_graph, check_nothing_is_trained
 from deepsphere.experiments.options import RunOptions
-from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.published_convention import has_healpy, sampled_errors
 from deepsphere.experiments.published_curves import published_curve
 from deepsphere.experiments.results import ResultRow, check_claim_names, make_row
 from deepsphere.graph import SphereGraph
 from deepsphere.graph.weights import kernel_width_from_scale
 from deepsphere.sampling import Equiangular, Healpix, Sampling, sampling_from_spec
-from deepsphere.training.progress import track
-from deepsphere.version import __version__
 
 DEVIATION = "deviation from published"
 Degrees = Int[np.ndarray, "degrees"]
@@ -116,23 +113,6 @@ def check_run(recipe: EquivarianceRecipe, options: RunOptions, data: Path | None
     check_claim_names(recipe.claims, names)
 
 
-def experiment_fingerprint(recipe: EquivarianceRecipe, data: Path | None) -> str:
-    """What has to be equal for a finished curve to be kept: recipe and version.
-
-    Parameters
-    ----------
-    recipe
-        Its title and claims do not count.
-    data
-        None.
-
-    Returns
-    -------
-    str
-    """
-    return f"{recipe.fingerprint()}-{__version__}"
-
-
 def curve_keys(recipe: EquivarianceRecipe) -> list[CurveKey]:
     """The curves of a recipe in its order.
 
@@ -180,13 +160,10 @@ def measure_curves(
     list of MeasuredCurve
         In the order of `curve_keys`.
     """
-    folder = output / RUN_FOLDER
     keys = curve_keys(recipe)
-    tasks = [
-        partial(
-            kept_or_measured,
-            folder / f"exact-{key.curve}-{key.place}.json",
-            fingerprint,
+    measurements = [
+        (
+            f"exact-{key.curve}-{key.place}",
             partial(_measure_exactly, recipe, key, fingerprint),
         )
         for key in keys
@@ -195,17 +172,16 @@ def measure_curves(
         nside: cache(partial(_ring_operators, recipe, nside))
         for nside in {step.nside for step in _sampled_steps(recipe)}
     }
-    tasks += [
-        partial(
-            kept_or_measured,
-            folder / f"sampled-{step.nside}-{step.degree}.json",
-            fingerprint,
+    measurements += [
+        (
+            f"sampled-{step.nside}-{step.degree}",
             partial(_sample, recipe, step, operators[step.nside], fingerprint),
         )
         for step in _sampled_steps(recipe)
     ]
-    shown = track(tasks, "measuring", total=len(tasks)) if options.progress else tasks
-    records = [task() for task in shown]
+    records = measure_unfinished(
+        measurements, output, fingerprint=fingerprint, action="measuring", options=options
+    )
     exact, samples = records[: len(keys)], records[len(keys) :]
     return [
         MeasuredCurve(section, sampling, record, _sampled_curve(section, sampling, samples))

@@ -7,17 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from deepsphere.equivariance.kernel_width import tune_kernel_width
-from deepsphere.experiments.curve_record import CurveRecord, kept_or_measured
+from deepsphere.experiments.curve_record import CurveRecord, measure_unfinished
 from deepsphere.experiments.kernel_widths_config import KernelWidthsRecipe, ObjectiveName
 from deepsphere.experiments.named_graphs import check_nothing_is_trained
 from deepsphere.experiments.options import RunOptions
-from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.published_curves import published_kernel_scale
 from deepsphere.experiments.results import ResultRow, check_claim_names, make_row
 from deepsphere.graph.weights import kernel_width_from_scale
 from deepsphere.sampling import Healpix, sampling_from_spec
-from deepsphere.training.progress import track
-from deepsphere.version import __version__
 
 _COMPARED = "log"  # the objective of the comparisons, where the recipe has it
 
@@ -106,23 +103,6 @@ def check_run(recipe: KernelWidthsRecipe, options: RunOptions, data: Path | None
             )
 
 
-def experiment_fingerprint(recipe: KernelWidthsRecipe, data: Path | None) -> str:
-    """What has to be equal for a finished search to be kept: recipe and version.
-
-    Parameters
-    ----------
-    recipe
-        Its title and claims do not count.
-    data
-        None.
-
-    Returns
-    -------
-    str
-    """
-    return f"{recipe.fingerprint()}-{__version__}"
-
-
 def tune_widths(
     recipe: KernelWidthsRecipe,
     output: Path,
@@ -156,17 +136,16 @@ def tune_widths(
         for spec in recipe.samplings
         for k in recipe.num_neighbors
     ]
-    tasks = [
-        partial(
-            kept_or_measured,
-            output / RUN_FOLDER / f"{objective}-{recipe.samplings.index(spec)}-{k}.json",
-            fingerprint,
+    searches = [
+        (
+            f"{objective}-{recipe.samplings.index(spec)}-{k}",
             partial(_tune, spec, k, objective, fingerprint),
         )
         for objective, spec, k in cases
     ]
-    shown = track(tasks, "tuning", total=len(tasks)) if options.progress else tasks
-    records = [task() for task in shown]
+    records = measure_unfinished(
+        searches, output, fingerprint=fingerprint, action="tuning", options=options
+    )
     return [
         TunedWidth(spec, k, objective, record.facts["scaled width"], record.seconds["tuning"])
         for (objective, spec, k), record in zip(cases, records, strict=True)

@@ -116,11 +116,11 @@ def _blocks() -> Experiment:
 
 def _equivariance() -> Experiment:
     """Error of graphs by degree, beside what was published."""
-    from deepsphere.experiments import equivariance, equivariance_report
+    from deepsphere.experiments import curve_record, equivariance, equivariance_report
 
     return Experiment(
         check=equivariance.check_run,
-        fingerprint=equivariance.experiment_fingerprint,
+        fingerprint=curve_record.experiment_fingerprint,
         measure=equivariance.measure_curves,
         rows=equivariance.result_rows,
         write_report=equivariance_report.write_report,
@@ -130,11 +130,11 @@ def _equivariance() -> Experiment:
 
 def _kernel_widths() -> Experiment:
     """Widths of Gaussian weights, tuned, published, and by a rule."""
-    from deepsphere.experiments import kernel_widths, kernel_widths_report
+    from deepsphere.experiments import curve_record, kernel_widths, kernel_widths_report
 
     return Experiment(
         check=kernel_widths.check_run,
-        fingerprint=kernel_widths.experiment_fingerprint,
+        fingerprint=curve_record.experiment_fingerprint,
         measure=kernel_widths.tune_widths,
         rows=kernel_widths.result_rows,
         write_report=kernel_widths_report.write_report,
@@ -143,11 +143,11 @@ def _kernel_widths() -> Experiment:
 
 def _spectrum() -> Experiment:
     """Eigenvectors of graphs against spherical harmonics."""
-    from deepsphere.experiments import spectrum, spectrum_report
+    from deepsphere.experiments import curve_record, spectrum, spectrum_report
 
     return Experiment(
         check=spectrum.check_run,
-        fingerprint=spectrum.experiment_fingerprint,
+        fingerprint=curve_record.experiment_fingerprint,
         measure=spectrum.measure_spectra,
         rows=spectrum.result_rows,
         write_report=spectrum_report.write_report,

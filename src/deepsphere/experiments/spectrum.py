@@ -10,17 +10,14 @@ import numpy as np
 from jaxtyping import Float
 
 from deepsphere.experiments.config import NamedGraph
-from deepsphere.experiments.curve_record import CurveRecord, kept_or_measured
+from deepsphere.experiments.curve_record import CurveRecord, measure_unfinished
 from deepsphere.experiments.named_graphs import build_named_graph, check_nothing_is_trained
 from deepsphere.experiments.options import RunOptions
-from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import ResultRow, check_claim_names, make_row
 from deepsphere.experiments.spectrum_config import SpectrumRecipe
 from deepsphere.graph import SphereGraph, fourier_basis
 from deepsphere.harmonics import real_harmonics
 from deepsphere.sampling import sampling_from_spec
-from deepsphere.training.progress import track
-from deepsphere.version import __version__
 
 _LARGEST = 5000  # vertices: the whole spectrum is computed
 _MEASURE = "alignment up to degree"
@@ -54,23 +51,6 @@ def check_run(recipe: SpectrumRecipe, options: RunOptions, data: Path | None) ->
     check_claim_names(recipe.claims, names)
 
 
-def experiment_fingerprint(recipe: SpectrumRecipe, data: Path | None) -> str:
-    """What has to be equal for a finished graph to be kept: recipe and version.
-
-    Parameters
-    ----------
-    recipe
-        Its title and claims do not count.
-    data
-        None.
-
-    Returns
-    -------
-    str
-    """
-    return f"{recipe.fingerprint()}-{__version__}"
-
-
 def measure_spectra(
     recipe: SpectrumRecipe,
     output: Path,
@@ -99,17 +79,13 @@ def measure_spectra(
     list of CurveRecord
         With the values "alignment", "smallest cosine", "eigenvalue" and "spread" by degree.
     """
-    tasks = [
-        partial(
-            kept_or_measured,
-            output / RUN_FOLDER / f"{index}.json",
-            fingerprint,
-            partial(_measure, recipe, graph, fingerprint),
-        )
+    measurements = [
+        (str(index), partial(_measure, recipe, graph, fingerprint))
         for index, graph in enumerate(recipe.graphs)
     ]
-    shown = track(tasks, "measuring", total=len(tasks)) if options.progress else tasks
-    return [task() for task in shown]
+    return measure_unfinished(
+        measurements, output, fingerprint=fingerprint, action="measuring", options=options
+    )
 
 
 def subspace_cosines(

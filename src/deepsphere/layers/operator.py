@@ -46,10 +46,9 @@ class LaplacianOperator(nn.Module):
 
     def arrays(self) -> SparseOperator:
         """The operator and its transpose as the filter's backends take them."""
-        forward = (self.crow, self.col, self.values)
-        if self.graph.symmetric:
-            return SparseOperator(*forward, *forward)
-        return SparseOperator(*forward, *(getattr(self, f"{name}_t") for name in _ARRAY_NAMES))
+        suffix = "" if self.graph.symmetric else "_t"
+        names = (*_ARRAY_NAMES, *(f"{name}{suffix}" for name in _ARRAY_NAMES))
+        return SparseOperator(*[self._buffers[name] for name in names])
 
     def extra_repr(self) -> str:
         """The graph, in a network's printout."""

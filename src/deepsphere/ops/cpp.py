@@ -29,6 +29,8 @@ _HALO_COST = 0.3
 _ROW_VALUES = 32
 _SIDE_INPUT, _SIDE_OUTPUT = 0, 1
 _TILES_PER_THREAD = 2
+# Groups that a tile and a chunk of its rows (kernels/filter.h) hold without a rest.
+_POOLED_GROUPS = (2, 4, 8, 16, 32)
 # Larger outputs have left the last-level cache before anybody reads them.
 _CACHED_BYTES = 2**25
 
@@ -179,7 +181,7 @@ def filter_signal(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) ->
     batch, num_vertices, _ = signal.shape
     out = empty_output(signal, batch, num_vertices, weight.shape[2])
     arguments = _filter_arguments(signal, weight, out)
-    _run_filter(arguments, signal, weight, arrays)
+    _run_filter(arguments, *_forward_plan(signal, weight, arrays))
     return out
 
 
@@ -203,7 +205,7 @@ def filter_with_statistics(
     mean, variance = torch.zeros(2, weight.shape[2], dtype=torch.float64)
     arguments = _filter_arguments(signal, weight, out)
     arguments.mean, arguments.variance = mean.data_ptr(), variance.data_ptr()
-    _run_filter(arguments, signal, weight, arrays)
+    _run_filter(arguments, *_forward_plan(signal, weight, arrays))
     return out, mean, variance
 
 
@@ -217,60 +219,42 @@ def filter_with_epilogue(
     activation: str,
     pool: str,
     group: int,
-) -> Tensor:
+) -> Tensor | None:
     """The filtered signal, scaled, shifted, activated and pooled before it leaves the cache.
 
     Parameters
     ----------
     signal, weight, arrays
-        As of :func:`filter_signal`.
+        As of :func:`why_not`.
     scale, shift : Tensor, shape (out_channels,)
     activation : "none", "relu" or "gelu"
     pool : "none", "max" or "mean"
     group : int
-        Number of consecutive vertices that are pooled, a power of two up to 32; 1 for none.
+        Number of consecutive vertices that are pooled; 1 for none.
 
     Returns
     -------
-    Tensor, shape (batch, vertices / group, out_channels)
+    Tensor, shape (batch, vertices / group, out_channels), or None
+        None where the kernels cannot serve the call, or pool only elsewhere than in their tiles: if
+        the group is not a power of two up to 32, or tiles are not runs of consecutive vertices.
     """
+    if why_not(signal, weight, arrays) is not None:
+        return None
     batch, num_vertices, _ = signal.shape
+    side, plan = _forward_plan(signal, weight, arrays)
+    if isinstance(plan, str):
+        return None
+    fits = group in _POOLED_GROUPS and num_vertices % group == 0
+    if group > 1 and not (plan.is_ordered and fits):
+        return None
     out = empty_output(signal, batch, num_vertices // group, weight.shape[2])
     scale, shift = scale.contiguous(), shift.contiguous()
     arguments = _filter_arguments(signal, weight, out)
     arguments.scale, arguments.shift = scale.data_ptr(), shift.data_ptr()
     arguments.activation, arguments.pool = ACTIVATIONS[activation], POOLS[pool]
     arguments.group = group
-    _run_filter(arguments, signal, weight, arrays)
+    _run_filter(arguments, side, plan)
     return out
-
-
-def why_no_epilogue(
-    signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], *, group: int
-) -> str | None:
-    """Why nothing can follow the filter in its tiles; None if it can.
-
-    Parameters
-    ----------
-    signal, weight, arrays
-        As of :func:`why_not`.
-    group : int
-
-    Returns
-    -------
-    str or None
-    """
-    reason = why_not(signal, weight, arrays)
-    if reason is not None:
-        return reason
-    if group > 1 and (group & (group - 1) or group > 32 or signal.shape[1] % group):
-        return f"groups of {group} vertices are not a power of two up to 32"
-    plan = _forward_plan(signal, weight, arrays)[1]
-    if isinstance(plan, str):
-        return plan
-    if group > 1 and not plan.is_ordered:
-        return "the tiles of this graph are not runs of consecutive vertices"
-    return None
 
 
 def weight_gradient(
@@ -330,8 +314,10 @@ def _filter_arguments(signal: Tensor, weight: Tensor, out: Tensor) -> _FilterArg
     arguments = _FilterArguments()
     arguments.batch, arguments.num_vertices, arguments.in_channels = signal.shape
     arguments.orders, _, arguments.out_channels = weight.shape
-    arguments.out_vertices = out.shape[1]
-    arguments.out = out.data_ptr()
+    arguments.signal, arguments.weight = signal.data_ptr(), weight.data_ptr()
+    arguments.signal_strides[:] = signal.stride()
+    arguments.weight_strides[:] = weight.stride()
+    arguments.out, arguments.out_vertices = out.data_ptr(), out.shape[1]
     arguments.group = 1
     arguments.threads = torch.get_num_threads()
     arguments.is_final = _is_final(out)
@@ -358,15 +344,10 @@ def _forward_plan(
     return side, plan_of(arrays, num_orders, channels, signal.shape[0])
 
 
-def _run_filter(
-    arguments: _FilterArguments, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
-) -> None:
-    """Fill in what is left of the arguments, and run."""
-    arguments.side, plan = _forward_plan(signal, weight, arrays)
+def _run_filter(arguments: _FilterArguments, side: int, plan: Plan | str) -> None:
+    """Run the filter on a side; the caller keeps the tensors alive."""
     assert isinstance(plan, Plan), plan
-    arguments.signal, arguments.weight = signal.data_ptr(), weight.data_ptr()
-    arguments.signal_strides[:] = signal.stride()
-    arguments.weight_strides[:] = weight.stride()
+    arguments.side = side
     check_status(_library().ds_filter(plan.handle, ctypes.byref(arguments)))
 
 

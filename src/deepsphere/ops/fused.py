@@ -74,9 +74,8 @@ def _with_epilogue(
     *arrays, backend = rest
     arrays = tuple(arrays)
     if signal.numel() and weight.shape[2]:
-        module = select_module(backend, signal, weight, arrays)
-        if module is cpp and cpp.why_no_epilogue(signal, weight, arrays, group=group) is None:
-            return cpp.filter_with_epilogue(
+        if backend in ("auto", "cpp"):
+            pooled = cpp.filter_with_epilogue(
                 signal,
                 weight,
                 arrays,
@@ -86,6 +85,9 @@ def _with_epilogue(
                 pool=pool,
                 group=group,
             )
+            if pooled is not None:
+                return pooled
+        module = select_module(backend, signal, weight, arrays)
         out = module.filter_signal(signal, weight, arrays)
     else:
         out = signal.new_zeros(*signal.shape[:2], weight.shape[2])

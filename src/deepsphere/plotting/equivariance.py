@@ -124,7 +124,7 @@ def plot_equivariance_error(
     axes = figure.add_subplot()
     samplings = _distinct(curve.sampling for curve in curves)
     _draw(axes, curves, _colors(curves), samplings, smallest_degree)
-    style_axes(axes, title=title, xlabel="degree", ylabel=ylabel, grid="both")
+    _style(axes, title, ylabel)
     handles = _graph_handles(curves)
     if len(samplings) > 1:
         handles += [
@@ -146,14 +146,8 @@ def plot_equivariance_by_sampling(
 
     Parameters
     ----------
-    curves
-        What to draw, in the order of the legend.
-    title
-        Title of the figure.
-    ylabel
-        Name of the error.
-    smallest_degree
-        Where the axes of degrees begin.
+    curves, title, ylabel, smallest_degree
+        As of `plot_equivariance_error`, the title above all panels.
 
     Returns
     -------
@@ -180,10 +174,7 @@ def plot_equivariance_by_sampling(
     for axes, name in zip(panels, samplings, strict=True):
         own = [curve for curve in curves if curve.sampling == name]
         _draw(axes, own, colors, [], smallest_degree)
-        is_first = axes is panels[0]
-        style_axes(
-            axes, title=name, xlabel="degree", ylabel=ylabel if is_first else "", grid="both"
-        )
+        _style(axes, name, ylabel if axes is panels[0] else "")
     if title:
         figure.suptitle(title, color=INK, fontsize=11)
     _outside_legend(figure, _graph_handles(curves))
@@ -223,7 +214,7 @@ def _draw(
     samplings: Sequence[str],
     smallest_degree: int,
 ) -> None:
-    """Lines of the curves on logarithmic axes, with markers where several samplings share them."""
+    """Lines of the curves, with markers where several samplings share the axes."""
     marks = dict(zip(samplings, _marks(samplings), strict=True))
     for curve in curves:
         shown = (curve.degrees >= smallest_degree) & (curve.errors > 0)
@@ -238,6 +229,10 @@ def _draw(
             markersize=4,
             linewidth=1.5 if curve.stroke == "solid" else 1.0,
         )
+
+
+def _style(axes: Axes, title: str, ylabel: str) -> None:
+    """Logarithmic axes of degrees and errors, with their names."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     low, high = axes.get_xlim()
@@ -247,6 +242,7 @@ def _draw(
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(LogLocator(numticks=12))
     axes.yaxis.set_minor_formatter(NullFormatter())
+    style_axes(axes, title=title, xlabel="degree", ylabel=ylabel, grid="both")
 
 
 def _spread_evenly(degrees: Int[np.ndarray, "degrees"]) -> list[int]:

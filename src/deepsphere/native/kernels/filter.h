@@ -239,6 +239,15 @@ static void finish_block(const FilterArguments& f, const Tile& tile, const T* bl
     }
 }
 
+// Weights as multiply() reads them: panels `step` apart, whose rows are `stride` apart.
+template <class T>
+struct Panels {
+    const T* values;
+    int64_t step, stride;
+
+    const T* at(int64_t column) const { return values + column / kPanelColumns<T> * step; }
+};
+
 // Outputs begin .. end - 1, the first a multiple of the width of a panel.
 struct Columns {
     int64_t begin, end;
@@ -247,24 +256,25 @@ struct Columns {
 // The weights' product with a basis of one item for some outputs, and what follows.
 template <class T>
 static void mix_channels(const FilterArguments& f, const Tile& tile, const T* const* bases,
-                         int64_t offset, int64_t stride, int64_t inputs, const T* packed,
-                         const Columns& range, T* block, T* out, double* statistics) {
+                         int64_t offset, int64_t stride, int64_t inputs,
+                         const Panels<T>& panels, const Columns& range, T* block, T* out, double* statistics) {
     constexpr int64_t kWide = kPanelColumns<T>;
     const int64_t outputs = f.out_channels, orders = f.orders;
     const int64_t num_rows = tile.sizes[0], chunk = chunk_rows(f.group);
     for (int64_t first = range.begin; first < range.end; first += kWide) {
         const int64_t columns = range.end - first < kWide ? range.end - first : kWide;
-        const T* panel = packed + first * orders * inputs;
+        Product<T> product{bases, offset, stride, orders, inputs, panels.at(first), panels.stride};
         if (f.scale == nullptr && statistics == nullptr && tile.own == nullptr &&
             written_columns<T>(columns) == columns) {
-            multiply<T>(num_rows, bases, offset, stride, orders, inputs, panel, columns,
-                        out + tile.first * outputs + first, outputs, f.is_final != 0);
+            product.offset = offset;
+            const Target<T> direct{out + tile.first * outputs + first, outputs, f.is_final != 0};
+            multiply<T>(num_rows, columns, product, direct);
             continue;
         }
         for (int64_t row = 0; row < num_rows; row += chunk) {
             const int64_t rows = num_rows - row < chunk ? num_rows - row : chunk;
-            multiply<T>(rows, bases, offset + row * stride, stride, orders, inputs, panel, columns,
-                        block, kWide, false);
+            product.offset = offset + row * stride;
+            multiply<T>(rows, columns, product, Target<T>{block, kWide, false});
             finish_block<T>(f, tile, block, kWide, row, rows, first, columns, out, statistics);
         }
     }
@@ -288,7 +298,7 @@ static inline Group group_of(int64_t index, int64_t items, int64_t batch, int64_
 // One tile and group: basis of the input, then the weights.
 template <class T>
 static int filter_on_input(const FilterArguments& f, const Tile& tile, const Group& group,
-                           const T* packed, const Columns& range, double* statistics) {
+                           const Panels<T>& panels, const Columns& range, double* statistics) {
     const int64_t orders = f.orders, stride = group.stride;
     int64_t bytes = taken_bytes<T>(kPanelColumns<T> * chunk_rows(f.group));
     for (int64_t k = 0; k < orders; ++k) {
@@ -306,7 +316,7 @@ static int filter_on_input(const FilterArguments& f, const Tile& tile, const Gro
     make_basis(tile, orders, stride, bases);
     for (int64_t item = 0; item < group.items; ++item) {
         T* out = static_cast<T*>(f.out) + (group.first + item) * f.out_vertices * f.out_channels;
-        mix_channels<T>(f, tile, bases, item * f.in_channels, stride, f.in_channels, packed, range,
+        mix_channels<T>(f, tile, bases, item * f.in_channels, stride, f.in_channels, panels, range,
                         block, out, statistics);
     }
     return 0;
@@ -315,7 +325,7 @@ static int filter_on_input(const FilterArguments& f, const Tile& tile, const Gro
 // One tile and group by Clenshaw's recurrence b_k = x W_k + 2 L b_{k+1} - b_{k+2} on the output.
 template <class T>
 static int filter_on_output(const FilterArguments& f, const Tile& tile, const Group& group,
-                            const T* packed, double* statistics) {
+                            const Panels<T>& panels, double* statistics) {
     constexpr int64_t kWide = kPanelColumns<T>;
     const int64_t orders = f.orders, channels = f.out_channels;
     const int64_t stride = group.stride, all = tile.sizes[orders - 1];
@@ -332,21 +342,20 @@ static int filter_on_output(const FilterArguments& f, const Tile& tile, const Gr
     for (T*& term : terms) term = take<T>(memory, all * stride);
     load_tile(signal_at<T>(f.signal, f.signal_strides, f.in_channels, group.first), group.items,
               tile, all - tile.sizes[0], source, in_stride);
-    const int64_t panel_stride = kWide * f.in_channels;
     for (int64_t k = orders - 1; k >= 0; --k) {
         T* current = terms[k % 3];
         const int64_t num_rows = tile.sizes[k];
         for (int64_t item = 0; item < group.items; ++item) {
             for (int64_t first = 0; first < channels; first += kWide) {
                 const int64_t columns = channels - first < kWide ? channels - first : kWide;
-                // panels of this order alone: (panel, order, input, column)
-                const T* panel = packed + (first / kWide * orders + k) * panel_stride;
+                const T* panel = panels.at(first) + k * f.in_channels * panels.stride;
                 const T* bases[1] = {source + item * f.in_channels};
                 for (int64_t row = 0; row < num_rows; row += chunk_rows(1)) {
                     const int64_t rows =
                         num_rows - row < chunk_rows(1) ? num_rows - row : chunk_rows(1);
-                    multiply<T>(rows, bases, row * in_stride, in_stride, 1, f.in_channels, panel,
-                                columns, block, kWide, false);
+                    const Product<T> product{bases, row * in_stride, in_stride,    1,
+                                             f.in_channels, panel, panels.stride};
+                    multiply<T>(rows, columns, product, Target<T>{block, kWide, false});
                     for (int64_t r = 0; r < rows; ++r) {
                         copy_row(block + r * kWide,
                                  current + (row + r) * stride + item * channels + first, columns);
@@ -433,6 +442,20 @@ static inline int64_t num_shares(int64_t num_tasks, int threads) {
     return num_tasks < wanted ? num_tasks : wanted;
 }
 
+template <class T>
+static inline Panels<T> packed_panels(const T* packed, int64_t orders, int64_t inputs) {
+    return {packed, kPanelColumns<T> * orders * inputs, kPanelColumns<T>};
+}
+
+// Whether the weights serve as they are: a copy of them takes a large share of a small filter.
+template <class T>
+static inline bool is_panelled(const FilterArguments& f) {
+    constexpr int64_t kFewRows = 512;
+    return f.batch * f.num_vertices <= kFewRows && f.out_channels % kPanelColumns<T> == 0 &&
+           f.weight_strides[2] == 1 && f.weight_strides[1] == f.out_channels &&
+           f.weight_strides[0] == f.in_channels * f.out_channels;
+}
+
 // Returns 0, or 2 where memory is short.
 template <class T>
 int run_filter(const FilterArguments& f, const Plan& plan) {
@@ -449,14 +472,20 @@ int run_filter(const FilterArguments& f, const Plan& plan) {
     const int64_t num_tasks = num_groups * plan.num_tiles * parts;
     const int64_t shares = f.mean == nullptr ? num_tasks : num_shares(num_tasks, threads);
     const int64_t statistics_size = f.mean == nullptr ? 0 : 1 + 2 * f.out_channels;
-    const int64_t size = packed_size<T>(f.orders, f.in_channels, f.out_channels);
+    Panels<T> panels{static_cast<const T*>(f.weight), kPanelColumns<T>, f.out_channels};
+    const bool is_packed = !is_panelled<T>(f);
+    const int64_t size =
+        is_packed ? packed_size<T>(f.orders, f.in_channels, f.out_channels) : 0;
     T* packed = static_cast<T*>(std::malloc(static_cast<size_t>(size + 1) * sizeof(T)));
     double* statistics = static_cast<double*>(
         std::calloc(static_cast<size_t>(shares * statistics_size + 1), sizeof(double)));
     int status = packed == nullptr || statistics == nullptr ? 2 : 0;
     if (status == 0) {
-        pack_weights(static_cast<const T*>(f.weight), f.orders, f.in_channels, f.out_channels,
-                     f.weight_strides[0], f.weight_strides[1], f.weight_strides[2], packed);
+        if (is_packed) {
+            pack_weights(static_cast<const T*>(f.weight), f.orders, f.in_channels, f.out_channels,
+                         f.weight_strides[0], f.weight_strides[1], f.weight_strides[2], packed);
+            panels = packed_panels(packed, f.orders, f.in_channels);
+        }
         int failed = 0;
         parallel_for(static_cast<long>(shares), threads, [&](long share) {
             double* sums = statistics_size > 0 ? statistics + share * statistics_size : nullptr;
@@ -469,8 +498,8 @@ int run_filter(const FilterArguments& f, const Plan& plan) {
                               num_panels * (part + 1) / parts * kPanelColumns<T>};
                 if (part + 1 == parts) range.end = f.out_channels;
                 const int outcome =
-                    is_on_input ? filter_on_input<T>(f, tile, group, packed, range, sums)
-                                : filter_on_output<T>(f, tile, group, packed, sums);
+                    is_on_input ? filter_on_input<T>(f, tile, group, panels, range, sums)
+                                : filter_on_output<T>(f, tile, group, panels, sums);
                 if (outcome != 0) __atomic_store_n(&failed, outcome, __ATOMIC_RELAXED);
             }
         });

@@ -43,101 +43,89 @@ static inline int64_t packed_size(int64_t orders, int64_t inputs, int64_t output
     return (outputs + kWide - 1) / kWide * kWide * orders * inputs;
 }
 
-// kRows rows of `out` (stride out_stride): the sum over orders and inputs of
-// bases[order][row * stride + input] times the panel's rows. Lanes x Registers columns.
-template <class T, int Lanes, int Registers, int kRows>
-static inline void multiply_rows(const T* const* bases, int64_t offset, int64_t stride,
-                                 int64_t orders, int64_t inputs, const T* panel, T* out,
-                                 int64_t out_stride, bool is_final) {
-    Vector<T, Lanes> sums[kRows][Registers];
-    for (int r = 0; r < kRows; ++r) {
+// A product of bases with weights: the sum over orders k and inputs i of
+// bases[k][offset + row * stride + i] times row (k, i) of a panel of weights.
+template <class T>
+struct Product {
+    const T* const* bases;
+    int64_t offset, stride;
+    int64_t orders, inputs;
+    const T* panel;
+    int64_t panel_stride;  // of its rows
+};
+
+// Where results go, rows `stride` apart. Final ones are not read again soon: they go past the
+// caches, and each row is aligned to a register.
+template <class T>
+struct Target {
+    T* values;
+    int64_t stride;
+    bool is_final;
+};
+
+// Rows first .. first + Rows - 1 of a product, Lanes x Registers columns.
+template <class T, int Lanes, int Registers, int Rows>
+static inline void multiply_rows(const Product<T>& p, int64_t first, const Target<T>& target) {
+    Vector<T, Lanes> sums[Rows][Registers];
+    for (int r = 0; r < Rows; ++r) {
         for (int c = 0; c < Registers; ++c) sums[r][c] = Vector<T, Lanes>{};
     }
-    for (int64_t k = 0; k < orders; ++k) {
-        const T* rows = bases[k] + offset;
-        for (int64_t i = 0; i < inputs; ++i) {
+    const T* panel = p.panel;
+    const int64_t stride = p.stride, panel_stride = p.panel_stride;
+    for (int64_t k = 0; k < p.orders; ++k) {
+        const T* rows = p.bases[k] + p.offset + first * stride;
+        for (int64_t i = 0; i < p.inputs; ++i) {
             Vector<T, Lanes> weights[Registers];
 #pragma GCC unroll 4
             for (int c = 0; c < Registers; ++c) weights[c] = load<T, Lanes>(panel + c * Lanes);
-            panel += kPanelColumns<T>;
+            panel += panel_stride;
 #pragma GCC unroll 16
-            for (int r = 0; r < kRows; ++r) {
+            for (int r = 0; r < Rows; ++r) {
                 const Vector<T, Lanes> value = broadcast<T, Lanes>(rows[r * stride + i]);
 #pragma GCC unroll 4
                 for (int c = 0; c < Registers; ++c) sums[r][c] += value * weights[c];
             }
         }
     }
-    if (is_final) {
+    T* out = target.values + first * target.stride;
 #pragma GCC unroll 16
-        for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-            for (int c = 0; c < Registers; ++c) {
-                store_past_cache<T, Lanes>(out + r * out_stride + c * Lanes, sums[r][c]);
-            }
-        }
-        return;
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
         for (int c = 0; c < Registers; ++c) {
-            store<T, Lanes>(out + r * out_stride + c * Lanes, sums[r][c]);
+            T* to = out + r * target.stride + c * Lanes;
+            if (target.is_final) {
+                store_past_cache<T, Lanes>(to, sums[r][c]);
+            } else {
+                store<T, Lanes>(to, sums[r][c]);
+            }
         }
     }
 }
 
 template <class T, int Lanes, int Registers>
-static void multiply_columns(int64_t num_rows, const T* const* bases, int64_t offset,
-                             int64_t stride, int64_t orders, int64_t inputs, const T* panel, T* out,
-                             int64_t out_stride, bool is_final) {
-    int64_t r = 0;
-    for (; r + kBlockRows <= num_rows; r += kBlockRows) {
-        multiply_rows<T, Lanes, Registers, kBlockRows>(bases, offset + r * stride, stride, orders,
-                                                       inputs, panel, out + r * out_stride,
-                                                       out_stride, is_final);
+static void multiply_columns(int64_t num_rows, const Product<T>& p, const Target<T>& target) {
+    int64_t row = 0;
+    for (; row + kBlockRows <= num_rows; row += kBlockRows) {
+        multiply_rows<T, Lanes, Registers, kBlockRows>(p, row, target);
     }
-    for (; r + 4 <= num_rows; r += 4) {
-        multiply_rows<T, Lanes, Registers, 4>(bases, offset + r * stride, stride, orders, inputs,
-                                              panel, out + r * out_stride, out_stride,
-                                              is_final);
-    }
-    for (; r < num_rows; ++r) {
-        multiply_rows<T, Lanes, Registers, 1>(bases, offset + r * stride, stride, orders, inputs,
-                                              panel, out + r * out_stride, out_stride,
-                                              is_final);
-    }
+    for (; row + 4 <= num_rows; row += 4) multiply_rows<T, Lanes, Registers, 4>(p, row, target);
+    for (; row < num_rows; ++row) multiply_rows<T, Lanes, Registers, 1>(p, row, target);
 }
 
-// Results that are `final` are not read again soon: they go past the caches, and every row of `out`
-// is aligned to a register.
-//
 // The first `columns` <= kPanelColumns columns, in the narrowest registers that hold them: writes
-// up to written_columns(columns) of them.
+// written_columns(columns) of them.
 template <class T>
-static void multiply(int64_t num_rows, const T* const* bases, int64_t offset, int64_t stride,
-                     int64_t orders, int64_t inputs, const T* panel, int64_t columns, T* out,
-                     int64_t out_stride, bool is_final) {
+static void multiply(int64_t num_rows, int64_t columns, const Product<T>& p,
+                     const Target<T>& target) {
     constexpr int kFull = kLanes<T>;
-    if (columns > kFull) {
-        multiply_columns<T, kFull, 2>(num_rows, bases, offset, stride, orders, inputs, panel, out,
-                                      out_stride, is_final);
-        return;
+    if (columns > kFull) return multiply_columns<T, kFull, 2>(num_rows, p, target);
+    if constexpr (kFull >= 16) {
+        if (columns <= kFull / 4) return multiply_columns<T, kFull / 4, 1>(num_rows, p, target);
     }
     if constexpr (kFull >= 8) {
-        if (columns <= kFull / 4 && kFull >= 16) {
-            multiply_columns<T, kFull / 4, 1>(num_rows, bases, offset, stride, orders, inputs,
-                                              panel, out, out_stride, is_final);
-            return;
-        }
-        if (columns <= kFull / 2) {
-            multiply_columns<T, kFull / 2, 1>(num_rows, bases, offset, stride, orders, inputs,
-                                              panel, out, out_stride, is_final);
-            return;
-        }
+        if (columns <= kFull / 2) return multiply_columns<T, kFull / 2, 1>(num_rows, p, target);
     }
-    multiply_columns<T, kFull, 1>(num_rows, bases, offset, stride, orders, inputs, panel, out,
-                                  out_stride, is_final);
+    multiply_columns<T, kFull, 1>(num_rows, p, target);
 }
 
 template <class T>

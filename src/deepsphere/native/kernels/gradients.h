@@ -72,8 +72,8 @@ static int gradients_of_tile(const GradientArguments& g, const FilterArguments& 
     for (int64_t item = 0; item < group.items; ++item) {
         const int64_t place = (group.first + item) * g.num_vertices * others;
         if (g.other_gradient != nullptr) {
-            mix_channels<T>(mixing, tile, bases, item * spreads, stride, spreads, packed,
-                            Columns{0, others}, block,
+            mix_channels<T>(mixing, tile, bases, item * spreads, stride, spreads,
+                            packed_panels(packed, orders, spreads), Columns{0, others}, block,
                             static_cast<T*>(g.other_gradient) + place, nullptr);
         }
         const T* other = static_cast<const T*>(g.other) + place + tile.first * others;

@@ -111,7 +111,7 @@ struct Pass {
 
     // Where the maximum of a group is; at a tie the `share` of each place, and the mean `value`.
     struct Best {
-        V largest, share, value;
+        V largest{}, share{}, value{};
         V compared[kLargestGroup];
     };
 
