@@ -70,6 +70,7 @@ EXTRAS = (
     ),
     Extra("plot", "maps, reports and the interactive globe", ("matplotlib", "plotly")),
     Extra("cosmology", "maps in FITS files, the published convention", ("astropy", "healpy")),
+    Extra("gpu", "kernels on a GPU (Linux)", ("triton",)),
 )
 """The optional parts, as `pyproject.toml` declares them."""
 

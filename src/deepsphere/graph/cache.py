@@ -42,6 +42,7 @@ _SOLVER_FILES = (
     "zonal",
     "weights",
     "neighbors",
+    "healpix_neighbors",
 )
 _ARRAYS = ("data", "indices", "indptr", "shape")
 # What reading a file that is cut, overwritten or not ours can raise.

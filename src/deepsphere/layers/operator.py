@@ -1,6 +1,7 @@
 """The rescaled Laplacian of a graph as a module, so that it follows a network across devices."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,8 @@ class LaplacianOperator(nn.Module):
         """The operator and its transpose as the filter's backends take them."""
         suffix = "" if self.graph.symmetric else "_t"
         names = (*_ARRAY_NAMES, *(f"{name}{suffix}" for name in _ARRAY_NAMES))
-        return SparseOperator(*[self._buffers[name] for name in names])
+        buffers: dict[str, Any] = self._buffers  # attributes take torch longer to find
+        return SparseOperator(*[buffers[name] for name in names])
 
     def extra_repr(self) -> str:
         """The graph, in a network's printout."""

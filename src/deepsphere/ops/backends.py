@@ -13,23 +13,40 @@ BackendName = Literal["auto", "cpp", "csr", "reference", "triton"]
 
 @runtime_checkable
 class Backend(Protocol):
-    """What a backend of the registered operators offers; arrays are six tensors of an operator."""
+    """What a backend of the registered operators offers: plain functions on tensors.
 
-    def why_not(
-        self, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], /
-    ) -> str | None: ...
+    ============  ===================================================================
+    ``signal``    (batch, vertices, in_channels), not empty
+    ``weight``    (kernel_size, in_channels, out_channels)
+    ``grad``      gradient of the output, (batch, vertices, out_channels), not empty
+    ``arrays``    six tensors: the operator and its transpose, in compressed rows, as
+                  :meth:`deepsphere.ops.SparseOperator.arrays` gives them
+    ============  ===================================================================
+
+    Strides are arbitrary; results are contiguous.
+    """
+
+    def why_not(self, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], /) -> str | None:
+        """Why the backend cannot serve a call, with the remedy; None if it can."""
+        ...
 
     def filter_signal(
         self, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], /
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """The filtered signal, (batch, vertices, out_channels)."""
+        ...
 
     def signal_and_weight_gradients(
         self, grad: Tensor, signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...], /
-    ) -> tuple[Tensor, Tensor]: ...
+    ) -> tuple[Tensor, Tensor]:
+        """The gradients of signal and weight, of their shapes."""
+        ...
 
     def weight_gradient(
         self, grad: Tensor, signal: Tensor, num_orders: int, arrays: tuple[Tensor, ...], /
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """The gradient of the weight alone, (num_orders, in_channels, out_channels)."""
+        ...
 
 
 BACKENDS: dict[str, Backend] = {"cpp": cpp, "triton": triton, "csr": csr}

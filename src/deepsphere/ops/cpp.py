@@ -3,6 +3,8 @@
 A tile and its halo are read once; the basis signals, the product with the weights and what follows
 it never leave the second-level cache. The backward pass makes one basis of the output's gradient,
 which serves both gradients, so that nothing but input and weight is kept between the passes.
+
+The public functions are those of :class:`deepsphere.ops.backends.Backend`.
 """
 
 import ctypes
@@ -69,19 +71,7 @@ class _GradientArguments(ctypes.Structure):
 
 
 def why_not(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> str | None:
-    """Why the compiled kernels cannot filter a signal, with the remedy; None if they can.
-
-    Parameters
-    ----------
-    signal : Tensor, shape (batch, vertices, in_channels)
-    weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    arrays : tuple of six Tensor
-        The operator and its transpose, as :meth:`SparseOperator.arrays` gives them.
-
-    Returns
-    -------
-    str or None
-    """
+    """Why the compiled kernels cannot filter a signal, with the remedy; None if they can."""
     reason = why_absent()
     if reason is not None:
         return reason
@@ -117,9 +107,7 @@ def can_serve(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> boo
     return why_not(signal, weight, arrays) is None and why_no_plan(signal, weight, arrays) is None
 
 
-def plan_of(
-    arrays: tuple[Tensor, ...], num_orders: int, channels: int, batch: int
-) -> Plan | str:
+def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int, batch: int) -> Plan | str:
     """The tiles for a basis of some channels of an operator, or why there are none.
 
     Parameters
@@ -166,18 +154,7 @@ def why_no_plan(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> s
 
 
 def filter_signal(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> Tensor:
-    """The filtered signal, by the side that costs less.
-
-    Parameters
-    ----------
-    signal : Tensor, shape (batch, vertices, in_channels)
-    weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    arrays : tuple of six Tensor
-
-    Returns
-    -------
-    Tensor, shape (batch, vertices, out_channels)
-    """
+    """The filtered signal, by the side that costs less."""
     batch, num_vertices, _ = signal.shape
     out = empty_output(signal, batch, num_vertices, weight.shape[2])
     arguments = _filter_arguments(signal, weight, out)
@@ -260,19 +237,7 @@ def filter_with_epilogue(
 def weight_gradient(
     grad: Tensor, signal: Tensor, num_orders: int, arrays: tuple[Tensor, ...]
 ) -> Tensor:
-    """The gradient of the weight, ``x^T T_k(L^T) g``, from a basis of the narrower of the two.
-
-    Parameters
-    ----------
-    grad : Tensor, shape (batch, vertices, out_channels)
-    signal : Tensor, shape (batch, vertices, in_channels)
-    num_orders : int
-    arrays : tuple of six Tensor
-
-    Returns
-    -------
-    Tensor, shape (num_orders, in_channels, out_channels)
-    """
+    """The gradient of the weight, ``x^T T_k(L^T) g``, from a basis of the narrower of the two."""
     if signal.shape[2] < grad.shape[2]:
         gradient = _correlate(signal, grad, None, num_orders, arrays[:3])
         if gradient is not None:
@@ -291,18 +256,6 @@ def signal_and_weight_gradients(
 
     For thin inputs a basis of the input for the weight and Clenshaw's recurrence for the signal
     would be as narrow as the input, but measured slower down to one channel in and 64 out.
-
-    Parameters
-    ----------
-    grad : Tensor, shape (batch, vertices, out_channels)
-    signal : Tensor, shape (batch, vertices, in_channels)
-    weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    arrays : tuple of six Tensor
-
-    Returns
-    -------
-    tuple of Tensor
-        Shapes of signal and weight.
     """
     gradients = _correlate(grad, signal, weight, weight.shape[0], arrays[3:])
     if gradients is None:

@@ -4,6 +4,8 @@ Three things make it faster than the recurrence written out in tensors: each ste
 multiply-add into memory that exists already; the product with the weights follows while a block of
 rows is in cache; and one basis of the output's gradient serves both gradients, so that nothing but
 input and weight is kept between the passes.
+
+The public functions are those of :class:`deepsphere.ops.backends.Backend`.
 """
 
 import threading
@@ -225,37 +227,14 @@ def _filter_on_output(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]
 
 
 def why_not(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> str | None:
-    """Why torch's CSR products cannot filter a signal; None if they can.
-
-    Parameters
-    ----------
-    signal : Tensor, shape (batch, vertices, in_channels)
-    weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    arrays : tuple of six Tensor
-        The operator and its transpose, as :meth:`SparseOperator.arrays` gives them.
-
-    Returns
-    -------
-    str or None
-    """
+    """Why torch's CSR products cannot filter a signal; None if they can."""
     if signal.dtype not in (torch.float32, torch.float64):
         return f"the CSR product of torch does not take {signal.dtype}"
     return None
 
 
 def filter_signal(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> Tensor:
-    """The filtered signal, by the side that costs less.
-
-    Parameters
-    ----------
-    signal : Tensor, shape (batch, vertices, in_channels)
-    weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    arrays : tuple of six Tensor
-
-    Returns
-    -------
-    Tensor, shape (batch, vertices, out_channels)
-    """
+    """The filtered signal, by the side that costs less."""
     num_orders, in_channels, out_channels = weight.shape
     if num_orders > 1 and in_channels >= _CLENSHAW_RATIO * out_channels:
         return _filter_on_output(signal, weight, arrays)
@@ -265,19 +244,7 @@ def filter_signal(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) ->
 def weight_gradient(
     grad: Tensor, signal: Tensor, num_orders: int, arrays: tuple[Tensor, ...]
 ) -> Tensor:
-    """The gradient of the weight, ``(T_k(L) x)^T g = x^T T_k(L^T) g``, by the narrower side.
-
-    Parameters
-    ----------
-    grad : Tensor, shape (batch, vertices, out_channels)
-    signal : Tensor, shape (batch, vertices, in_channels)
-    num_orders : int
-    arrays : tuple of six Tensor
-
-    Returns
-    -------
-    Tensor, shape (num_orders, in_channels, out_channels)
-    """
+    """The gradient of the weight, ``(T_k(L) x)^T g = x^T T_k(L^T) g``, by the narrower side."""
     in_channels, out_channels = signal.shape[2], grad.shape[2]
     gradient = signal.new_zeros(num_orders, in_channels, out_channels)
     wide = _is_wide(signal, grad)
@@ -335,18 +302,6 @@ def signal_and_weight_gradients(
     A basis of the output's gradient has ``out_channels`` and serves both; a basis of the signal for
     the weight and a Clenshaw sum for the signal have ``in_channels`` each. Where both cost the same
     the second one is taken, for its panels are half as wide.
-
-    Parameters
-    ----------
-    grad : Tensor, shape (batch, vertices, out_channels)
-    signal : Tensor, shape (batch, vertices, in_channels)
-    weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    arrays : tuple of six Tensor
-
-    Returns
-    -------
-    tuple of Tensor
-        Shapes of signal and weight.
     """
     if weight.shape[2] < 2 * weight.shape[1]:
         return _shared_gradients(grad, signal, weight, arrays)

@@ -22,6 +22,8 @@ The operator stays in compressed rows (see :func:`deepsphere.ops.triton_kernels.
 format would cost a second copy and the padding, from a tenth at degrees 20 to 22 to a half where a
 border has 30. Sums are in float32, or float64 for float64; their order is fixed, so that results
 repeat. Signals are addressed by 64-bit offsets.
+
+The public functions are those of :class:`deepsphere.ops.backends.Backend`.
 """
 
 import os
@@ -85,19 +87,7 @@ def _is_interpreted() -> bool:
 
 
 def why_not(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> str | None:
-    """Why these kernels cannot filter a signal, with the remedy; None if they can.
-
-    Parameters
-    ----------
-    signal : Tensor, shape (batch, vertices, in_channels)
-    weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    arrays : tuple of six Tensor
-        The operator and its transpose, as :meth:`SparseOperator.arrays` gives them.
-
-    Returns
-    -------
-    str or None
-    """
+    """Why these kernels cannot filter a signal, with the remedy; None if they can."""
     device, dtype = signal.device, signal.dtype
     if device.type != "cuda" and not (_is_interpreted() and device.type == "cpu"):
         return f"signal must be on a GPU, got {device}; move layer and signal with .to('cuda')"
@@ -359,19 +349,7 @@ def _filter_by_mixing(signal: Tensor, weight: Tensor, half: tuple[Tensor, ...]) 
 
 
 def filter_signal(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> Tensor:
-    """The filtered signal ``sum_k T_k(L) x W_k``, on the side and in the form that moves least.
-
-    Parameters
-    ----------
-    signal : Tensor, shape (batch, vertices, in_channels)
-    weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    arrays : tuple of six Tensor
-        The operator and its transpose, as :meth:`SparseOperator.arrays` gives them.
-
-    Returns
-    -------
-    Tensor, shape (batch, vertices, out_channels)
-    """
+    """The filtered signal ``sum_k T_k(L) x W_k``, on the side and in the form that moves least."""
     num_orders, in_channels, out_channels = weight.shape
     if signal.numel() == 0 or weight.numel() == 0:
         return signal.new_zeros(*signal.shape[:2], out_channels)
@@ -405,20 +383,7 @@ def _correlate(left: Tensor, right: Tensor) -> Tensor:
 def weight_gradient(
     grad: Tensor, signal: Tensor, num_orders: int, arrays: tuple[Tensor, ...]
 ) -> Tensor:
-    """``dW_k = (T_k(L) x)^T g = x^T T_k(L^T) g``, from a basis of the narrower one.
-
-    Parameters
-    ----------
-    grad : Tensor, shape (batch, vertices, out_channels)
-        Gradient of the filtered signal.
-    signal : Tensor, shape (batch, vertices, in_channels)
-    num_orders : int
-    arrays : tuple of six Tensor
-
-    Returns
-    -------
-    Tensor, shape (num_orders, in_channels, out_channels)
-    """
+    """``dW_k = (T_k(L) x)^T g = x^T T_k(L^T) g``, from a basis of the narrower one."""
     in_channels, out_channels = signal.shape[2], grad.shape[2]
     if signal.numel() == 0 or grad.numel() == 0:
         return signal.new_zeros(num_orders, in_channels, out_channels)
@@ -448,19 +413,6 @@ def signal_and_weight_gradients(
 
     One basis of the gradient serves both. Where the output is twice as wide as the input or more, a
     basis of the signal for the weight and a Clenshaw sum for the signal cost less.
-
-    Parameters
-    ----------
-    grad : Tensor, shape (batch, vertices, out_channels)
-        Gradient of the filtered signal.
-    signal : Tensor, shape (batch, vertices, in_channels)
-    weight : Tensor, shape (kernel_size, in_channels, out_channels)
-    arrays : tuple of six Tensor
-
-    Returns
-    -------
-    tuple of Tensor
-        Shaped as `signal` and as `weight`.
     """
     num_orders, in_channels, out_channels = weight.shape
     if signal.numel() == 0 or weight.numel() == 0:
