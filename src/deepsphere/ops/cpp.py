@@ -127,14 +127,16 @@ def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int, batch: i
     # a small batch of a small graph is work for several threads only in smaller tiles
     num_groups = -(-batch * channels // (2 * _ROW_VALUES))
     num_tiles = max(_TILES_PER_THREAD * torch.get_num_threads() // max(num_groups, 1), 1)
-    row_bytes = _width(channels) * values.element_size()
+    row_bytes = _width(channels, batch) * values.element_size()
     half = (crow, col, values)
     return find_plan(half, num_orders - 1, row_bytes=row_bytes, num_tiles=num_tiles)
 
 
-def _width(channels: int) -> int:
-    """Scalars of a row in a tile: items of thin signals lie side by side, one plan serves all."""
-    return channels if channels > 2 * _ROW_VALUES else _ROW_VALUES
+def _width(channels: int, batch: int) -> int:
+    """Scalars of a row in a tile: thin signals lie side by side, so that one plan serves many."""
+    if channels * batch <= _ROW_VALUES:
+        return _ROW_VALUES
+    return max(channels, 2 * _ROW_VALUES)
 
 
 def why_no_plan(signal: Tensor, weight: Tensor, arrays: tuple[Tensor, ...]) -> str | None:

@@ -43,6 +43,15 @@ static inline void copy_row(const T* from, T* to, int64_t count) {
     if (i < count) store<T, kShort>(to + count - kShort, load<T, kShort>(from + count - kShort));
 }
 
+template <class T>
+static inline void fill_row(T value, T* to, int64_t count) {
+    constexpr int kFull = kLanes<T>;
+    const Vector<T, kFull> values = broadcast<T, kFull>(value);
+    int64_t i = 0;
+    for (; i + kFull <= count; i += kFull) store<T, kFull>(to + i, values);
+    for (; i < count; ++i) to[i] = value;
+}
+
 // Items of a signal, and how far apart its items, vertices and channels are.
 template <class T>
 struct Signal {
@@ -61,6 +70,7 @@ static inline Signal<T> signal_at(const void* values, const int64_t* strides, in
 template <class T>
 static inline void copy_vertex(const Signal<T>& signal, const T* from, T* to) {
     if (signal.channel == 1) return copy_row(from, to, signal.channels);
+    if (signal.channel == 0) return fill_row(*from, to, signal.channels);  // gradient of a sum
     for (int64_t c = 0; c < signal.channels; ++c) to[c] = from[c * signal.channel];
 }
 
