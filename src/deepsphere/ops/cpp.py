@@ -30,7 +30,6 @@ _HALO_COST = 0.3
 # Scalars of a row in the basis of a tile, items side by side.
 _ROW_VALUES = 32
 _SIDE_INPUT, _SIDE_OUTPUT = 0, 1
-_TILES_PER_THREAD = 2
 # Groups that a tile and a chunk of its rows (kernels/filter.h) hold without a rest.
 _POOLED_GROUPS = (2, 4, 8, 16, 32)
 # Larger outputs have left the last-level cache before anybody reads them.
@@ -126,7 +125,7 @@ def plan_of(arrays: tuple[Tensor, ...], num_orders: int, channels: int, batch: i
     crow, col, values = arrays[:3]
     # a small batch of a small graph is work for several threads only in smaller tiles
     num_groups = -(-batch * channels // (2 * _ROW_VALUES))
-    num_tiles = max(_TILES_PER_THREAD * torch.get_num_threads() // max(num_groups, 1), 1)
+    num_tiles = max(torch.get_num_threads() // max(num_groups, 1), 1)
     row_bytes = _width(channels, batch) * values.element_size()
     half = (crow, col, values)
     return find_plan(half, num_orders - 1, row_bytes=row_bytes, num_tiles=num_tiles)

@@ -13,7 +13,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from deepsphere.native import load_library
 
 # Vertices of a tile: fewer would mostly be halo, more would leave the cache.
-_SMALLEST_TILE, _LARGEST_TILE = 256, 16384
+_SMALLEST_TILE, _LARGEST_TILE, _TILE_STEP = 256, 16384, 64
 # Share of the second-level cache for the basis of a tile, and its size where it is not known.
 _CACHE_SHARE = 0.6
 _DEFAULT_CACHE = 2**20
@@ -156,11 +156,12 @@ def _cache_bytes() -> int:
 
 
 def _tile_size(num_vertices: int, vertex_bytes: int, num_tiles: int) -> int:
-    """Vertices of a tile, a power of two: as many as the cache holds, and enough tiles."""
+    """Vertices of a tile: as many as the cache holds, and enough tiles of equal size."""
     most = max(int(_CACHE_SHARE * _cache_bytes() / (_HALO * vertex_bytes)), 1)
-    most = max(min(most, num_vertices // num_tiles), 1)
     size = min(max(2 ** (most.bit_length() - 1), _SMALLEST_TILE), _LARGEST_TILE)
-    return min(size, 2 ** max(num_vertices - 1, 1).bit_length())
+    # multiples of the groups of vertices that are pooled
+    equal = -(-num_vertices // (num_tiles * _TILE_STEP)) * _TILE_STEP
+    return max(min(size, equal), _SMALLEST_TILE)
 
 
 def _make_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, tile_size: int) -> Plan | str:
