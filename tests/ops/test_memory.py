@@ -4,6 +4,7 @@ import io
 import threading
 
 import pytest
+import scipy.sparse
 import torch
 
 from deepsphere import ops
@@ -66,6 +67,18 @@ def test_an_output_is_an_ordinary_tensor():
     shared = output.detach().clone().share_memory_()
     own = memory.empty_output(LIKE, 2, MEGABYTE).copy_(shared).share_memory_()
     assert torch.equal(own, shared)
+
+
+def test_an_output_may_be_changed_in_place_under_autograd():
+    identity = scipy.sparse.eye_array(MEGABYTE, format="csr")
+    operator = ops.sparse_operator(identity, symmetric=True)
+    weight = torch.ones(1, 1, 2, requires_grad=True)
+    output = ops.chebyshev_filter(torch.ones(1, MEGABYTE, 1), weight, operator, backend="cpp")
+    assert output.nbytes >= 2**20
+    assert not output._is_view()
+    torch.relu_(output.sub_(0.5)).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.flatten().tolist() == [MEGABYTE, MEGABYTE]
 
 
 def test_threads_get_memory_of_their_own():

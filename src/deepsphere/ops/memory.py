@@ -59,7 +59,10 @@ def empty_output(like: Tensor, *shape: int) -> Tensor:
     # the storage of the tensor holds this view and nothing else does
     view = block[:num_bytes]
     weakref.finalize(view, _recycle, block).atexit = False
-    return torch.from_numpy(view).view(like.dtype).view(shape)
+    # a tensor of its own on that storage: a view could not be changed in place under autograd
+    contiguous = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    storage = torch.from_numpy(view).untyped_storage()
+    return like.new_empty(0).set_(storage, 0, shape, contiguous)  # pyright: ignore
 
 
 def release_memory() -> int:
