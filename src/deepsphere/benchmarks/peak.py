@@ -19,6 +19,7 @@ from torch import Tensor
 from deepsphere.benchmarks.setting import Setting, limited_threads
 from deepsphere.benchmarks.shapes import LayerShape, layer_inputs, layer_operator, tiny_operator
 from deepsphere.benchmarks.variants import LAYER_VARIANTS
+from deepsphere.ops import release_memory
 
 Work = Literal["forward", "forward + backward"]
 
@@ -80,12 +81,19 @@ def layer_call(
             return torch.autograd.grad(loss, (signal, *layer.parameters()))
 
     def make_ready() -> None:
-        once(make(operator, weight[:, :1, :1]), signal[:1, :, :1].clone(), grad[:1, :, :1].clone())
+        # what is made once per graph and size of signals, but nothing as large as what is measured
+        few = min(3, len(signal) - 1)
+        if few:
+            once(make(operator, weight), signal[:few].clone(), grad[:few].clone())
+        else:
+            one = (slice(None), slice(None), slice(1))
+            once(make(operator, weight[:, :1, :1]), signal[one].clone(), grad[one].clone())
         tiny = tiny_operator()
         if device == "cuda":
             return
         size = tiny.num_vertices
         once(make(tiny, weight), signal[:, :size].clone(), grad[:, :size].clone())
+        release_memory()
 
     return make_ready, lambda: once(layer, signal, grad)
 
