@@ -174,8 +174,8 @@ class ChebConv(nn.Module):
             weight = self.chebyshev_weight().to(dtype)
             out = chebyshev_filter(flat, weight, operator, backend=self.backend)
         if self.bias is not None:
-            # the filter's output is nobody else's
-            out = out.add_(self.bias) if out.dtype == self.bias.dtype else out + self.bias
+            # some backends return views, which must not be changed in place under autograd
+            out = out + self.bias if torch.is_grad_enabled() else out.add_(self.bias)
         if self.weight.dtype in HALF_TYPES:
             out = out.to(self.weight.dtype)
         return out.view(*signal.shape[:-1], self.out_channels)
