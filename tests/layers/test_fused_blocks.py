@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
+from deepsphere.graph import build_graph
 from deepsphere.graph.coarsening import build_pyramid
 from deepsphere.layers import fusion
 from deepsphere.layers.blocks import BlockSequence, ConvBlock
@@ -19,7 +20,7 @@ from deepsphere.layers.fusion import run_separately
 from deepsphere.layers.pooling import Pool
 from deepsphere.models import FCN
 from deepsphere.native import load_library
-from deepsphere.sampling import Healpix, Icosahedral
+from deepsphere.sampling import Fibonacci, Healpix, Icosahedral
 
 needs_kernels = pytest.mark.skipif(load_library() is None, reason="no compiled kernels")
 
@@ -103,6 +104,21 @@ def test_evaluation_fused_is_evaluation_apart(case, normalization):
         torch.testing.assert_close(
             block(signals), apart(block, signals), rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype]
         )
+
+
+@pytest.mark.parametrize(
+    "sampling", [Healpix(nside=16, ordering="ring"), Fibonacci(3000), Icosahedral(subdivisions=16)]
+)
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
+def test_evaluation_fused_is_evaluation_apart_in_any_order_of_vertices(sampling, activation):
+    graph = build_graph(sampling, num_neighbors=8, weights="gaussian")
+    block = ConvBlock(graph, in_channels=3, out_channels=20, kernel_size=3, activation=activation)
+    block(random(4, sampling.num_vertices, 3, seed=5))
+    block.eval()
+    signals = random(1, sampling.num_vertices, 3)
+    with torch.no_grad():
+        assert_fused(block, signals)
+        torch.testing.assert_close(block(signals), apart(block, signals), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("batch", [(), (0,), (2, 3)])

@@ -135,6 +135,32 @@ def test_scattered_vertices_are_gathered_in_patches(kernel_size, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("dtype", list(TOLERANCES))
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
+@pytest.mark.parametrize(("batch", "channels"), [(1, (3, 5)), (3, (16, 40)), (2, (40, 16))])
+def test_what_follows_the_filter_reaches_the_vertices_of_a_patch(
+    dtype, activation, batch, channels, monkeypatch
+):
+    monkeypatch.setattr(plans, "_tile_size", lambda *_: 256)
+    order = np.random.default_rng(3).permutation(3000)
+    matrix = scipy.sparse.csr_array(band_of(3000)[order][:, order])
+    operator = ops.sparse_operator(matrix, symmetric=False, dtype=dtype)
+    random = torch.Generator().manual_seed(0)
+    signal = torch.randn(batch, 3000, channels[0], generator=random, dtype=dtype)
+    weight = torch.randn(3, *channels, generator=random, dtype=dtype)
+    scale, shift = torch.randn(2, channels[1], generator=random, dtype=dtype)
+    plan = cpp.plan_of(operator.arrays(), 3, channels[0], batch)
+    assert isinstance(plan, plans.Plan)
+    assert not plan.is_ordered
+    after = {"scale": scale, "shift": shift, "activation": activation, "pool": "none", "group": 1}
+    finished = cpp.filter_with_epilogue(signal, weight, operator.arrays(), **after)
+    filtered = ops.chebyshev_filter(signal, weight, operator, backend="reference") * scale + shift
+    activate = {"none": lambda x: x, "relu": torch.relu, "gelu": torch.nn.functional.gelu}
+    expected = activate[activation](filtered)
+    tolerance = TOLERANCES[dtype] * expected.abs().max().item()
+    torch.testing.assert_close(finished, expected, rtol=0, atol=tolerance)
+
+
 def test_a_graph_without_compact_tiles_is_left_to_another_backend():
     matrix = operator_of(100_000, 12, symmetric=True)  # a random graph: no vertices are close
     operator = ops.sparse_operator(matrix, symmetric=True)

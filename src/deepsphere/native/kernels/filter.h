@@ -162,10 +162,12 @@ static void add_statistics(const T* block, int64_t stride, int64_t num_rows, int
     }
 }
 
-// Rows of a block of results, scaled, shifted, activated and pooled, to consecutive rows of `out`.
+// Rows of a block of results, scaled, shifted and activated, to their vertices `own`; without
+// `own`, pooled too, to consecutive rows of `out`.
 template <class T, int A>
 static void write_finished(const T* block, int64_t stride, int64_t num_rows, int64_t columns,
-                           const T* scale, const T* shift, const FilterArguments& f, T* out) {
+                           const T* scale, const T* shift, const FilterArguments& f,
+                           const int32_t* own, T* out) {
     constexpr int kFull = kLanes<T>;
     using V = Vector<T, kFull>;
     for (int64_t first = 0; first < columns; first += kFull) {
@@ -189,7 +191,8 @@ static void write_finished(const T* block, int64_t stride, int64_t num_rows, int
                 value = f.pool == kPoolMax ? maximum<T, kFull>(value, other) : value + other;
             }
             if (f.pool == kPoolMean) value = value / static_cast<T>(f.group);
-            T* to = out + r / f.group * f.out_channels + first;
+            const int64_t target = own != nullptr ? own[r] : r / f.group;
+            T* to = out + target * f.out_channels + first;
             if (rest >= kFull) {
                 store<T, kFull>(to, value);
             } else {
@@ -237,15 +240,17 @@ static void finish_block(const FilterArguments& f, const Tile& tile, const T* bl
         }
         return;
     }
-    T* to = out + (tile.first + row) / f.group * outputs + first;
+    // patches (`own`) are not pooled here: their vertices are not consecutive
+    const int32_t* own = tile.own != nullptr ? tile.own + row : nullptr;
+    T* to = out + first + (own != nullptr ? 0 : (tile.first + row) / f.group * outputs);
     const T* scale = static_cast<const T*>(f.scale) + first;
     const T* shift = static_cast<const T*>(f.shift) + first;
     if (f.activation == kRelu) {
-        write_finished<T, kRelu>(block, stride, num_rows, columns, scale, shift, f, to);
+        write_finished<T, kRelu>(block, stride, num_rows, columns, scale, shift, f, own, to);
     } else if (f.activation == kGelu) {
-        write_finished<T, kGelu>(block, stride, num_rows, columns, scale, shift, f, to);
+        write_finished<T, kGelu>(block, stride, num_rows, columns, scale, shift, f, own, to);
     } else {
-        write_finished<T, kIdentity>(block, stride, num_rows, columns, scale, shift, f, to);
+        write_finished<T, kIdentity>(block, stride, num_rows, columns, scale, shift, f, own, to);
     }
 }
 
@@ -267,7 +272,8 @@ struct Columns {
 template <class T>
 static void mix_channels(const FilterArguments& f, const Tile& tile, const T* const* bases,
                          int64_t offset, int64_t stride, int64_t inputs,
-                         const Panels<T>& panels, const Columns& range, T* block, T* out, double* statistics) {
+                         const Panels<T>& panels, const Columns& range, T* block, T* out,
+                         double* statistics) {
     constexpr int64_t kWide = kPanelColumns<T>;
     const int64_t outputs = f.out_channels, orders = f.orders;
     const int64_t num_rows = tile.sizes[0], chunk = chunk_rows(f.group);
@@ -276,7 +282,6 @@ static void mix_channels(const FilterArguments& f, const Tile& tile, const T* co
         Product<T> product{bases, offset, stride, orders, inputs, panels.at(first), panels.stride};
         if (f.scale == nullptr && statistics == nullptr && tile.own == nullptr &&
             written_columns<T>(columns) == columns) {
-            product.offset = offset;
             const Target<T> direct{out + tile.first * outputs + first, outputs, f.is_final != 0};
             multiply<T>(num_rows, columns, product, direct);
             continue;

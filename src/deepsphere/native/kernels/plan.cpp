@@ -214,7 +214,6 @@ Tile Plan::tile(int64_t index) const {
     tile.columns = columns.get() + edge_start[index];
     tile.weights = weights.get() + edge_start[index] * item;
     tile.diagonal = diagonal.get() + row_start[index] * item;
-    tile.num_edges = edge_start[index + 1] - edge_start[index];
     return tile;
 }
 

@@ -37,7 +37,6 @@ struct Tile {
     const uint16_t* columns;  // local numbers of the neighbors
     const void* weights;      // float or double, one per column
     const void* diagonal;     // float or double, one per row, in the order of the runs
-    int64_t num_edges;
 };
 
 constexpr int64_t kMostLocal = 65536;

@@ -1,8 +1,8 @@
 // Every vector kernel, compiled once per instruction set; see setup.py.
-#include "vectors.h"
 #include "gradients.h"
 #include "passes.h"
 #include "product.h"
+#include "vectors.h"
 
 namespace ds {
 namespace DS_VARIANT {
