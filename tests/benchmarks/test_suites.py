@@ -9,11 +9,7 @@ from scipy.sparse import csr_matrix
 
 from deepsphere.benchmarks import roofline
 from deepsphere.benchmarks.machine import describe_benchmark_machine, describe_benchmark_versions
-from deepsphere.benchmarks.peak import (
-    added_megabytes,
-    measure_layer_memory,
-    resident_megabytes,
-)
+from deepsphere.benchmarks.peak import measure_layer_memory
 from deepsphere.benchmarks.peers.harmonic import grid_of
 from deepsphere.benchmarks.record import OURS
 from deepsphere.benchmarks.registry import SUITES
@@ -22,8 +18,10 @@ from deepsphere.benchmarks.run import output_files, run_suite
 from deepsphere.benchmarks.shapes import LayerShape, layer_operator
 from deepsphere.benchmarks.suites import block, filter, graph, network, scaling
 from deepsphere.benchmarks.suites.networks import convolution_weights, plain_copy
-from deepsphere.benchmarks.timing import AGREEMENT, Times, relative_error
+from deepsphere.benchmarks.timing import AGREEMENT, relative_error
 from deepsphere.benchmarks.variants import COO, EAGER, GEOMETRIC, LAYER_VARIANTS
+from deepsphere.experiments.memory import added_megabytes, resident_megabytes
+from deepsphere.experiments.timing import Times
 from deepsphere.models.trunk import level_operators
 
 SHAPE = LayerShape(nside=4, batch=2, in_channels=3, out_channels=5, kernel_size=4, num_neighbors=8)

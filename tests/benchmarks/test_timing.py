@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsphere.benchmarks import timing
 from deepsphere.benchmarks.setting import Setting, limited_threads
-from deepsphere.benchmarks.timing import Times, interleave, measure, relative_error
+from deepsphere.benchmarks.timing import measure, relative_error
+from deepsphere.experiments import timing
+from deepsphere.experiments.timing import Times, interleave
 
 positive = st.floats(1e-3, 1e6)
 

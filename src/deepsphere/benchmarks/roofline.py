@@ -7,7 +7,7 @@ import torch
 
 from deepsphere.benchmarks.setting import Setting
 from deepsphere.benchmarks.shapes import LayerShape
-from deepsphere.benchmarks.timing import Times, interleave
+from deepsphere.experiments.timing import Times, interleave
 
 _MATRIX = 2048
 _COPIED_VALUES = 2**26

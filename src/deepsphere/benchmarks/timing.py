@@ -1,91 +1,21 @@
 """Times of several variants of the same work, interleaved, and whether they agree."""
 
-import gc
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from deepsphere.benchmarks.record import Measurement
 from deepsphere.benchmarks.setting import Setting
+from deepsphere.experiments.timing import interleave
 
 Call = Callable[[], Sequence[Tensor]]
 """Does the work once and returns what is compared among variants."""
 
 # Outputs that differ by more than this share of the largest value are not of the same work.
 AGREEMENT = 1e-4
-# A call shorter than this is repeated until it lasts so long: what ran before it, such as a large
-# peer that empties the caches, then counts as little for a short call as for a long one.
-_TURN_SECONDS = 0.02
 # What a variant that cannot do the work raises; anything else is a fault of the benchmark.
 _FAILURES = (RuntimeError, ValueError, TypeError, ImportError, MemoryError)
-
-
-@dataclass(frozen=True)
-class Times:
-    """Times of one variant in milliseconds, one per turn.
-
-    Parameters
-    ----------
-    milliseconds
-        At least one.
-
-    Examples
-    --------
-    >>> Times((1.0, 2.0, 4.0)).median
-    2.0
-    """
-
-    milliseconds: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """The middle time."""
-        return float(np.median(self.milliseconds))
-
-    @property
-    def quartiles(self) -> tuple[float, float]:
-        """Times that a quarter and three quarters stay below."""
-        low, high = np.percentile(self.milliseconds, [25, 75])
-        return float(low), float(high)
-
-
-def interleave(calls: Mapping[str, Callable[[], object]], setting: Setting) -> dict[str, Times]:
-    """The times of calls that take turns.
-
-    In each round every variant has one turn. The first round warms up and shows how many calls
-    make a turn; then come at least ``min_repeats`` rounds, and more until ``seconds`` are over.
-
-    Parameters
-    ----------
-    calls
-        By name of the variant.
-    setting
-        Device and repetitions.
-
-    Returns
-    -------
-    dict of Times
-    """
-    wait = torch.cuda.synchronize if setting.device == "cuda" else _do_nothing
-    per_turn = {name: _calls_per_turn(_seconds(call, 1, wait)) for name, call in calls.items()}
-    found: dict[str, list[float]] = {name: [] for name in calls}
-    gc.collect()
-    gc.disable()  # a collection would fall on whoever has its turn
-    try:
-        start = time.perf_counter()
-        num_rounds = 0
-        while num_rounds < setting.min_repeats or time.perf_counter() - start < setting.seconds:
-            for name, call in calls.items():
-                found[name].append(1e3 * _seconds(call, per_turn[name], wait))
-            num_rounds += 1
-    finally:
-        gc.enable()
-    return {name: Times(tuple(values)) for name, values in found.items()}
 
 
 def measure(
@@ -137,7 +67,8 @@ def measure(
         if not error < AGREEMENT:
             refused[name] = f"disagrees with {first}: relative error {error:.2g}"
     del expected
-    times = interleave({name: calls[name] for name in calls if name not in refused}, setting)
+    timed = {name: calls[name] for name in calls if name not in refused}
+    times = interleave(timed, setting)
     for name in calls:
         yield Measurement(
             case=case,
@@ -183,25 +114,6 @@ def relative_error(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> flo
         scale = float(wanted.detach().abs().max())
         worst = max(worst, difference / scale if scale else math.inf if difference else 0.0)
     return worst
-
-
-def _seconds(call: Callable[[], object], num_calls: int, wait: Callable[[], object]) -> float:
-    """Mean duration of a call."""
-    wait()
-    start = time.perf_counter()
-    for _ in range(num_calls):
-        call()
-    wait()
-    return (time.perf_counter() - start) / num_calls
-
-
-def _calls_per_turn(seconds: float) -> int:
-    """How many calls of such a duration make a turn."""
-    return max(1, math.ceil(_TURN_SECONDS / max(seconds, 1e-6)))
-
-
-def _do_nothing() -> None:
-    """Nobody has to be waited for."""
 
 
 def _first_line(failure: BaseException) -> str:

@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 from deepsphere.benchmarks.peak import measure_neighbor_memory
 from deepsphere.benchmarks.record import OURS, Measurement, Requirement
 from deepsphere.benchmarks.setting import Setting
-from deepsphere.benchmarks.timing import Times
+from deepsphere.experiments.timing import Times
 from deepsphere.graph.neighbors import neighbor_distances
 from deepsphere.sampling import Healpix
 

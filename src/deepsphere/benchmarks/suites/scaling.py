@@ -8,8 +8,9 @@ from deepsphere.benchmarks.record import OURS, Measurement, Requirement
 from deepsphere.benchmarks.setting import Setting
 from deepsphere.benchmarks.shapes import LayerShape, layer_inputs, layer_operator
 from deepsphere.benchmarks.suites.layers import layer_calls
-from deepsphere.benchmarks.timing import Call, interleave
+from deepsphere.benchmarks.timing import Call
 from deepsphere.benchmarks.variants import EAGER, LAYER_VARIANTS
+from deepsphere.experiments.timing import interleave
 
 TITLE = "Cost per vertex as the sphere grows"
 
