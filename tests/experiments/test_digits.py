@@ -25,7 +25,6 @@ from deepsphere.experiments.digits_report import _errors_by_step
 from deepsphere.experiments.digits_run import (
     build_domain,
     build_network,
-    check_machine,
     run_network,
     sampling_of,
     train_network,
@@ -35,6 +34,7 @@ from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.results import read_results
 from deepsphere.experiments.run import reproduce
 from deepsphere.experiments.training_record import read_record
+from deepsphere.experiments.training_run import check_machine
 from deepsphere.training import load, read_metadata, save
 
 CPU = RunOptions(accelerator="cpu")

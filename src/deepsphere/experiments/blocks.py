@@ -14,11 +14,12 @@ from deepsphere.experiments.blocks_maps import make_maps
 from deepsphere.experiments.blocks_unet import MapsRecord, run_unet
 from deepsphere.experiments.digits_data import digest_of_images, load_images
 from deepsphere.experiments.digits_record import RunKey, RunRecord
-from deepsphere.experiments.digits_run import RECORD_FILE, build_domain, check_machine, run_network
+from deepsphere.experiments.digits_run import build_domain, run_network
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import ResultRow, check_claim_names, make_row
 from deepsphere.experiments.training_record import read_record
+from deepsphere.experiments.training_run import RECORD_FILE, check_machine
 from deepsphere.graph import Pyramid, build_graph
 from deepsphere.sampling import sampling_from_spec
 from deepsphere.training.progress import make_bar

@@ -1,12 +1,8 @@
 """The spherical digits experiment: two networks, trained without and with rotations."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import lightning
-from rich.progress import Progress, TaskID
 
 from deepsphere.experiments.digits_config import DigitsRecipe
 from deepsphere.experiments.digits_data import digest_of_images, load_images
@@ -16,17 +12,13 @@ from deepsphere.experiments.digits_record import (
     RunKey,
     RunRecord,
 )
-from deepsphere.experiments.digits_run import (
-    RECORD_FILE,
-    build_domain,
-    check_machine,
-    run_network,
-)
+from deepsphere.experiments.digits_run import build_domain, run_network
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import ResultRow, check_claim_names, make_row
+from deepsphere.experiments.run_progress import run_progress
 from deepsphere.experiments.training_record import read_record
-from deepsphere.training.progress import make_bar
+from deepsphere.experiments.training_run import RECORD_FILE, check_machine
 from deepsphere.version import __version__
 
 PROTOCOLS = ("NR/NR", "R/R", "NR/R")
@@ -116,7 +108,7 @@ def run_digits(
         return records
     digits = load_images(recipe.data, data)
     quiet = RunOptions(options.accelerator, options.devices, options.precision)
-    with _run_progress(len(missing), recipe, shown=options.progress) as progress:
+    with run_progress(len(missing), recipe.training.epochs, shown=options.progress) as progress:
         progress.announce("building the graphs")
         domains = {network: build_domain(recipe, network) for network in NETWORKS}
         for key in missing:
@@ -128,7 +120,7 @@ def run_digits(
                 folder=folders[key],
                 fingerprint=fingerprint,
                 options=quiet,
-                callbacks=[progress.callback(key)],
+                callbacks=[progress.callback(key.title)],
             )
     return {key: records[key] for key in folders}
 
@@ -226,69 +218,3 @@ def result_rows(recipe: DigitsRecipe, records: Records) -> list[ResultRow]:
             )
             rows.append(row)
     return rows
-
-
-class _EpochCounter(lightning.Callback):
-    """Advances a bar by one for each epoch, in the steps of its batches."""
-
-    def __init__(self, bar: Progress, task: TaskID, *, title: str, num_before: int) -> None:
-        self._bar = bar
-        self._task = task
-        self._title = title
-        self._num_before = num_before
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-    ) -> None:
-        """Show where the training stands."""
-        num_batches = int(trainer.num_training_batches)
-        done = trainer.current_epoch + (batch_idx + 1) / num_batches
-        self._bar.update(
-            self._task,
-            completed=self._num_before + done,
-            description=f"{self._title}, epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-        )
-
-    def on_train_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Say what comes after the training."""
-        self._bar.update(self._task, description=f"{self._title}, scoring")
-
-
-class _RunProgress:
-    """One bar over the epochs of all runs."""
-
-    def __init__(self, bar: Progress, *, num_runs: int, num_epochs: int) -> None:
-        self._bar = bar
-        self._num_epochs = num_epochs
-        self._num_begun = 0
-        self._task = bar.add_task("", total=num_runs * num_epochs)
-
-    def announce(self, what: str) -> None:
-        """Say what is being done."""
-        self._bar.update(self._task, description=what)
-
-    def callback(self, key: RunKey) -> lightning.Callback:
-        """What makes the next training advance the bar."""
-        num_before = self._num_begun * self._num_epochs
-        self._num_begun += 1
-        return _EpochCounter(self._bar, self._task, title=key.title, num_before=num_before)
-
-
-@contextmanager
-def _run_progress(num_runs: int, recipe: DigitsRecipe, *, shown: bool) -> Iterator[_RunProgress]:
-    """A bar for as long as the runs take; not started, it shows nothing."""
-    bar = make_bar()
-    progress = _RunProgress(bar, num_runs=num_runs, num_epochs=recipe.training.epochs)
-    if shown:
-        bar.start()
-    try:
-        yield progress
-    finally:
-        bar.stop()

@@ -15,7 +15,7 @@ from deepsphere.experiments.digits import Records
 from deepsphere.experiments.digits_config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits_data import load_images
 from deepsphere.experiments.digits_record import NETWORKS, TITLES, RunKey
-from deepsphere.experiments.digits_run import MODEL_FILE, build_domain, sampling_of
+from deepsphere.experiments.digits_run import build_domain, sampling_of
 from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE, RUN_FOLDER
 from deepsphere.experiments.pages import ReportPage, write_reproduction
 from deepsphere.experiments.results import (
@@ -25,6 +25,7 @@ from deepsphere.experiments.results import (
     summarize_claims,
     tabulate,
 )
+from deepsphere.experiments.training_run import MODEL_FILE
 from deepsphere.graph import Pyramid
 from deepsphere.layers import ChebConv
 from deepsphere.plotting import (

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from deepsphere.data import Digits
 from deepsphere.experiments.digits_config import DigitsRecipe
 from deepsphere.experiments.digits_record import NetworkName, RunKey, RunRecord, Score
 from deepsphere.experiments.options import RunOptions, cpu_threads
+from deepsphere.experiments.training_run import LAST_FILE, MODEL_FILE, RECORD_FILE, resumable
 from deepsphere.graph import Pyramid, build_graph
 from deepsphere.models import FCN, CNN2d, num_parameters
 from deepsphere.sampling import Equiangular, Sampling, sampling_from_spec
@@ -26,15 +26,9 @@ from deepsphere.training import (
     SphericalImages,
     evaluate_classifier,
     fit,
-    read_spec,
     save,
     seeded,
 )
-from deepsphere.training.quiet import quiet_lightning
-
-MODEL_FILE = "model.ckpt"
-LAST_FILE = "last.ckpt"
-RECORD_FILE = "run.json"
 
 
 def build_domain(recipe: DigitsRecipe, network: NetworkName) -> Pyramid | Equiangular:
@@ -104,41 +98,6 @@ def sampling_of(model: nn.Module) -> Sampling:
     """
     pyramid = getattr(model, "pyramid", None)
     return model.sampling if pyramid is None else pyramid.graphs[0].sampling  # pyright: ignore
-
-
-def check_machine(options: RunOptions) -> None:
-    """Raise unless this machine can compute as the options say.
-
-    To be called before anything is removed or begun.
-
-    Parameters
-    ----------
-    options
-        What a user asked for.
-
-    Raises
-    ------
-    ValueError
-        If there is no such accelerator, or not as many devices.
-    """
-    try:
-        with quiet_lightning():
-            lightning.Trainer(
-                accelerator=options.accelerator,
-                devices=options.devices_for_lightning,
-                precision=options.precision,
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
-    except (MisconfigurationException, ValueError) as error:
-        reason = " ".join(str(error).split()).rstrip(".!")
-        raise ValueError(
-            "accelerator, devices and precision must be those of this machine, got "
-            f"{options.accelerator}, {options.devices} and {options.precision}: {reason}; "
-            "deepsphere doctor shows what there is"
-        ) from error
 
 
 def train_network(
@@ -274,7 +233,7 @@ def run_network(
         domain=domain,
         folder=folder,
         options=options,
-        resume=_resumable(folder / LAST_FILE),
+        resume=resumable(folder / LAST_FILE),
         callbacks=callbacks,
     )
     scored = digits.test
@@ -308,12 +267,3 @@ def run_network(
 def _score(scores: ClassifierScores) -> Score:
     """The part of the scores that is recorded."""
     return Score(accuracy=100 * scores.accuracy, confusion=scores.confusion.tolist())
-
-
-def _resumable(path: Path) -> Path | None:
-    """The checkpoint, where there is a whole one."""
-    try:
-        read_spec(path)
-    except (OSError, ValueError):
-        return None
-    return path

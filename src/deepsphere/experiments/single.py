@@ -11,10 +11,7 @@ from deepsphere.experiments.digits_config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits_data import load_images
 from deepsphere.experiments.digits_record import RunKey
 from deepsphere.experiments.digits_run import (
-    LAST_FILE,
-    MODEL_FILE,
     build_domain,
-    check_machine,
     sampling_of,
     train_network,
 )
@@ -22,6 +19,7 @@ from deepsphere.experiments.machine import describe_machine, describe_versions
 from deepsphere.experiments.options import RunOptions, cpu_threads
 from deepsphere.experiments.output import FIGURE_FOLDER, RESULTS_FILE
 from deepsphere.experiments.results import Results, make_row, write_results
+from deepsphere.experiments.training_run import LAST_FILE, MODEL_FILE, check_machine
 from deepsphere.models import num_parameters
 from deepsphere.training import (
     ClassifierScores,
