@@ -16,11 +16,11 @@ from deepsphere.experiments.blocks import (
     result_rows,
 )
 from deepsphere.experiments.blocks_config import BlocksRecipe, MapsTraining
-from deepsphere.experiments.blocks_report import mean_and_error
 from deepsphere.experiments.blocks_unet import MapsRecord
 from deepsphere.experiments.digits_record import RunRecord, Score
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.reading import read_recipe
+from deepsphere.experiments.results import mean_and_error
 from deepsphere.experiments.run import reproduce
 from deepsphere.experiments.training_record import read_record
 

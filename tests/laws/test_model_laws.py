@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from torch import nn
 from torch.nn import functional
 
 from deepsphere.graph.coarsening import build_pyramid
-from deepsphere.models import MODELS, model_from_spec
+from deepsphere.models import MODELS, SAMPLING_KINDS, Classifier, model_from_spec
 from deepsphere.sampling import (
+    CubedSphere,
     Equiangular,
     Fibonacci,
     Healpix,
@@ -30,10 +33,20 @@ SMALL = {
     "unet": {"channels": (6, 8), "stem_channels": 4, "kernel_size": 3},
     "climate_unet": {"channels": (4, 6, 8), "kernel_size": 3},
     "cnn2d": {"channels": (4, 6)},
+    "cube_cnn": {"channels": (4, 6)},
+    "cohen": {"channels": (4, 6), "bandwidths": (3, 2)},
+    "esteves": {"channels": (4, 6), "descriptor_size": 5},
+    "ugscnn": {"channels": (4, 8)},
 }
 PER_VERTEX = ("dense_regressor", "unet", "climate_unet")
-ON_A_GRID = ("cnn2d",)
 INVARIANT = ("fcn", "regressor")
+ON_SOFT_GRIDS = ("cohen", "esteves")
+# where a rival lives, small
+HOMES: dict[type[Sampling], Sampling] = {
+    Equiangular: Equiangular.soft(4),
+    CubedSphere: CubedSphere(4),
+    Icosahedral: Icosahedral(subdivisions=4),
+}
 
 
 def _scattered(num_vertices: int) -> Scattered:
@@ -44,8 +57,10 @@ def _scattered(num_vertices: int) -> Scattered:
 SAMPLINGS = {
     "healpix": lambda: Healpix(nside=4),
     "equiangular": lambda: Equiangular(nlat=8),
+    "equiangular-soft": lambda: Equiangular.soft(4),
     "equiangular-poles": lambda: Equiangular(nlat=9, nlon=16, poles=2),
     "icosahedral": lambda: Icosahedral(subdivisions=4),
+    "cubed-sphere": lambda: CubedSphere(6),
     "fibonacci": lambda: Fibonacci(150),
     "scattered": lambda: _scattered(150),
     "subset": lambda: Healpix(nside=4).subset(Healpix(nside=4).lat > 0.2),
@@ -53,12 +68,12 @@ SAMPLINGS = {
 
 
 def _make(name: str, sampling: Sampling | None = None, seed: int = 0) -> nn.Module:
-    """A small model of that name, on HEALPix or a grid if no sampling is given."""
+    """A small model of that name, on HEALPix or where it lives if no sampling is given."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         sizes = {"in_channels": IN_CHANNELS, "out_channels": OUT_CHANNELS, **SMALL[name]}
-        if name in ON_A_GRID:
-            return MODELS[name](sampling or Equiangular(nlat=8), **sizes)
+        if name in SAMPLING_KINDS:
+            return MODELS[name](sampling or HOMES[SAMPLING_KINDS[name]], **sizes)
         pyramid = build_pyramid(sampling or Healpix(nside=4), num_levels=2, num_neighbors=8)
         return MODELS[name](pyramid, **sizes)
 
@@ -86,11 +101,24 @@ def test_every_registered_model_is_under_the_laws():
     assert set(SMALL) == set(MODELS)
 
 
+@pytest.mark.parametrize("rival", sorted(SAMPLING_KINDS))
+def test_rival_on_another_kind_of_sampling_is_rejected(rival):
+    spec = _make(rival).spec
+    with pytest.raises(ValueError, match=rf"sampling must be .* for {rival}, got 'fibonacci:"):
+        model_from_spec(spec | {"sampling": Fibonacci(150).spec})
+    del spec["sampling"]
+    with pytest.raises(ValueError, match="spec must have the key 'sampling', got 'model'"):
+        model_from_spec(spec)
+
+
 @pytest.mark.parametrize("sampling", sorted(SAMPLINGS))
 def test_forward_on_each_sampling(name, sampling):
-    if name in ON_A_GRID and not sampling.startswith("equiangular"):
-        return  # a 2D network is defined on a grid only
-    model = _make(name, SAMPLINGS[sampling]())
+    there = SAMPLINGS[sampling]()
+    if not isinstance(there, SAMPLING_KINDS.get(name, Sampling)):
+        return  # a rival is defined on one kind of sampling only
+    if name in ON_SOFT_GRIDS and sampling != "equiangular-soft":
+        return
+    model = _make(name, there)
     output = model(_signals(model, 2))
     assert output.shape == (2, *_output_shape(name, model))
     assert output.isfinite().all()
@@ -100,6 +128,22 @@ def test_forward_on_each_sampling(name, sampling):
 def test_any_batch_axes_are_kept(name, batch):
     model = _make(name).eval()
     assert model(_signals(model, *batch)).shape == (*batch, *_output_shape(name, model))
+
+
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+def test_output_is_the_classification_of_the_descriptor(name, batch):
+    model = _make(name)
+    if not isinstance(model, Classifier):
+        assert name in (*PER_VERTEX, "regressor")
+        return
+    model.eval()
+    signals = _signals(model, *batch)
+    features = model.describe(signals)
+    assert features.shape[:-1] == batch
+    assert torch.equal(model.classify(features), model(signals))
+    # the descriptor is what the last dense layer takes: the rest of the way is affine
+    zero = model.classify(torch.zeros_like(features))
+    torch.testing.assert_close(model.classify(2 * features) - zero, 2 * (model(signals) - zero))
 
 
 def test_maps_of_a_batch_are_independent_in_evaluation(name):
@@ -137,7 +181,7 @@ def test_gradient_reaches_every_parameter(name):
 
 def test_eight_examples_are_overfitted(name):
     # per vertex the target is seen in the signal, else it has to be learned by heart
-    model = _make(name, Equiangular(nlat=8) if name in ON_A_GRID else Healpix(nside=2))
+    model = _make(name, None if name in SAMPLING_KINDS else Healpix(nside=2))
     signals = _signals(model, 8)
     if name in PER_VERTEX:
         targets = torch.cat([signals, signals.sum(dim=-1, keepdim=True)], dim=-1)
@@ -209,7 +253,7 @@ def test_wrong_shape_is_rejected(name):
 def test_quarter_turn_of_healpix_permutes_or_keeps_the_output(name):
     # a turn by 90 degrees about the poles maps the twelve base pixels, in three rows of four,
     # and with them all pixels onto each other: there the network is equivariant exactly
-    if name in ON_A_GRID or name == "cnn":
+    if name in SAMPLING_KINDS or name == "cnn":
         return
     model = _make(name).double().eval()
 
@@ -222,3 +266,23 @@ def test_quarter_turn_of_healpix_permutes_or_keeps_the_output(name):
     expected = output if name in INVARIANT else turned(output)
     # the low-pass drops small entries, where a tie may fall on either side of the threshold
     torch.testing.assert_close(model(turned(signals)), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_compiled_models_are_the_eager_ones():
+    # in a process of its own: the run-time checks of the test suite cannot be traced
+    subprocess.run([sys.executable, __file__], check=True, timeout=300)
+
+
+def _compare_compiled_models() -> None:
+    """Compile every model without a graph break and compare its outputs."""
+    for name in MODELS:
+        model = _make(name).eval()
+        signals = _signals(model, 2)
+        torch._dynamo.reset()
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(signals), model(signals))
+
+
+if __name__ == "__main__":
+    _compare_compiled_models()

@@ -46,6 +46,7 @@ def test_fcn_is_blocks_and_pools_then_statistics_then_dense(pyramids, signals):
     pooled = first(signals).unflatten(1, (48, 4)).mean(dim=2)
     feature_map = second(pooled)
     features = torch.cat([feature_map.mean(dim=1), feature_map.amax(dim=1)], dim=-1)
+    torch.testing.assert_close(model.describe(signals), features)
     torch.testing.assert_close(model(signals), model.head.dense(features))
 
 
@@ -54,12 +55,15 @@ def test_fcn_with_a_convolution_head_is_the_mean_of_the_last_convolution(pyramid
     feature_map = model.trunk(signals)
     assert feature_map.shape == (5, 12, 6)
     torch.testing.assert_close(model(signals), model.head.conv(feature_map).mean(dim=1))
+    # there is nothing after the mean
+    assert torch.equal(model.describe(signals), model(signals))
 
 
 def test_cnn_is_a_dense_layer_on_the_flattened_map(pyramids, signals):
     model = CNN(pyramids[2], **SIZES).eval()
     feature_map = model.trunk(signals)
     assert feature_map.shape == (5, 48, 6)
+    torch.testing.assert_close(model.describe(signals), feature_map.reshape(5, -1))
     torch.testing.assert_close(model(signals), model.dense(feature_map.reshape(5, -1)))
 
 
@@ -119,6 +123,8 @@ def test_dropout_acts_while_training_only(make, pyramids, signals):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         assert not torch.equal(model(signals), model(signals))
+        # the descriptor comes before it
+        assert torch.equal(model.describe(signals), model.describe(signals))
     model.eval()
     assert torch.equal(model(signals), model(signals))
 

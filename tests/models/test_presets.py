@@ -136,7 +136,11 @@ def test_ghcn_takes_a_graph_of_ones_own():
 
 
 def test_every_preset_is_on_the_shelf():
-    assert set(PRESETS) == {"shrec17", "cosmology", "climate", "climate_jiang", "ghcn"}
+    assert set(PRESETS) == {
+        *("shrec17", "cosmology", "climate", "climate_jiang", "ghcn"),
+        *("cnn2d_shapes", "cube_shapes", "cohen_simplified", "cohen_full", "esteves"),
+        *("ugscnn_mnist", "ugscnn_modelnet40"),
+    }
     assert all(getattr(presets_module, name) is preset for name, preset in PRESETS.items())
 
 

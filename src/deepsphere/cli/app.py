@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from deepsphere.cli import benchmarks, experiments, information, measurements, signals
+from deepsphere.cli import benchmarks, experiments, information, measurements, shapes, signals
 from deepsphere.version import __version__
 
 _HELP = """Deep learning on the sphere by graph convolution.
@@ -47,7 +47,7 @@ for _panel, _commands in {
         "train": experiments.train,
         "evaluate": experiments.evaluate,
     },
-    "Signals": {"predict": signals.predict, "plot": signals.plot},
+    "Signals": {"project": shapes.project, "predict": signals.predict, "plot": signals.plot},
     "Graphs": {"equivariance": measurements.equivariance},
     "Speed": {"benchmark": benchmarks.benchmark},
     "Information": {

@@ -5,7 +5,16 @@ from collections.abc import Callable
 from deepsphere.data.digits import load_digits, load_mnist
 from deepsphere.data.files import require_writable, write_atomically
 from deepsphere.data.images import Digits, ImageSplit, stratified_choice
+from deepsphere.data.mesh_projection import ProjectedShapes, ProjectionReport, project_shapes
+from deepsphere.data.mesh_signals import CHANNELS, MeshSignals, mesh_signals
+from deepsphere.data.meshes import MeshError, read_mesh
+from deepsphere.data.packed_meshes import read_packed_meshes, write_packed_meshes
+from deepsphere.data.procedural_shapes import make_procedural_shapes
 from deepsphere.data.readers import SignalFile, check_finite, read_signals
+from deepsphere.data.shape_files import open_shapes, read_shape_folder
+from deepsphere.data.shape_sources import MeshArrays, MeshFile
+from deepsphere.data.shapes import Shape, ShapeSet, ShapeSplits, split_shapes
+from deepsphere.data.shrec17 import read_shrec17
 from deepsphere.data.transforms import (
     epoch_rotations,
     evaluation_rotations,
@@ -19,19 +28,39 @@ DATASETS: dict[str, Callable[..., Digits]] = {
 }
 
 __all__ = [
+    "CHANNELS",
     "DATASETS",
     "Digits",
     "ImageSplit",
+    "MeshArrays",
+    "MeshError",
+    "MeshFile",
+    "MeshSignals",
+    "ProjectedShapes",
+    "ProjectionReport",
+    "Shape",
+    "ShapeSet",
+    "ShapeSplits",
     "SignalFile",
     "check_finite",
     "epoch_rotations",
     "evaluation_rotations",
     "load_digits",
     "load_mnist",
+    "make_procedural_shapes",
+    "mesh_signals",
+    "open_shapes",
+    "project_shapes",
+    "read_mesh",
+    "read_packed_meshes",
+    "read_shape_folder",
+    "read_shrec17",
     "read_signals",
     "require_writable",
+    "split_shapes",
     "stereographic_signals",
     "stratified_choice",
     "write_atomically",
+    "write_packed_meshes",
     "write_predictions",
 ]

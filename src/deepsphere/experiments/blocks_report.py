@@ -18,7 +18,12 @@ from deepsphere.experiments.blocks import (
 from deepsphere.experiments.blocks_config import Block, BlocksRecipe
 from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE
 from deepsphere.experiments.pages import ReportPage, write_reproduction
-from deepsphere.experiments.results import Results, format_number, summarize_claims, tabulate
+from deepsphere.experiments.results import (
+    Results,
+    mean_and_error,
+    summarize_claims,
+    tabulate,
+)
 from deepsphere.plotting import Report
 from deepsphere.plotting.style import INK, MUTED, PALETTE, add_legend, new_figure, style_axes
 from deepsphere.training.progress import track
@@ -138,32 +143,6 @@ def maps_columns(recipe: BlocksRecipe, records: BlockRecords) -> dict[str, Colum
         }
         for block in recipe.unet_blocks
     }
-
-
-def mean_and_error(values: Sequence[float], unit: str = "") -> str:
-    """The mean over the seeds and its standard error, in words.
-
-    Parameters
-    ----------
-    values
-        One per seed.
-    unit
-        As for `format_number`.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> mean_and_error([97.0, 98.0], "%"), mean_and_error([22122.0])
-    ('97.5 ± 0.5', '22,122')
-    """
-    error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    shown = [format_number(fmean(values), unit)]
-    if error:
-        shown.append(format_number(error, unit))
-    return " ± ".join(text.removesuffix(" %") for text in shown)
 
 
 def _write_summary(report: Report, results: Results) -> None:

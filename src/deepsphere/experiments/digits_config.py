@@ -106,7 +106,7 @@ class RivalSection(Section):
     channels: Widths = (16, 32, 56)
     kernel_size: Count = 3
     pooling: Literal["mean", "max"] = "mean"
-    latitude_padding: Literal["zeros", "reflect"] = "zeros"
+    latitude_padding: Literal["zeros", "reflect", "pole"] = "zeros"
     readout: Readout = "mean_logsumexp"
     dropout: Fraction = 0.0
 

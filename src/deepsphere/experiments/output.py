@@ -56,6 +56,28 @@ def prepare_output(
         temporary.write_text(json.dumps(begun, indent=2) + "\n", encoding="utf-8")
 
 
+def check_no_results(folder: Path | None, *, overwrite: bool) -> None:
+    """Raise if there are results in a folder that may not be replaced.
+
+    Parameters
+    ----------
+    folder
+        Where results will be written; None for nowhere.
+    overwrite
+        Whether they may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If so.
+    """
+    if folder is not None and (folder / RESULTS_FILE).exists() and not overwrite:
+        raise FileExistsError(
+            f"output must not hold results, got {folder / RESULTS_FILE}; "
+            "choose another folder or pass --overwrite"
+        )
+
+
 def _remove_ours(folder: Path) -> None:
     """Remove what an experiment writes, and leave everything else."""
     for name in _OURS:

@@ -13,6 +13,7 @@ from deepsphere.experiments.config import Recipe
 from deepsphere.experiments.digits_config import DigitsRecipe
 from deepsphere.experiments.equivariance_config import EquivarianceRecipe
 from deepsphere.experiments.kernel_widths_config import KernelWidthsRecipe
+from deepsphere.experiments.shapes_config import ShapesRecipe
 from deepsphere.experiments.spectrum_config import SpectrumRecipe
 
 if TYPE_CHECKING:
@@ -141,6 +142,20 @@ def _kernel_widths() -> Experiment:
     )
 
 
+def _shapes() -> Experiment:
+    """3D shapes, networks on graphs and their rivals."""
+    from deepsphere.experiments import shapes, shapes_report, shapes_rows
+
+    return Experiment(
+        check=shapes.check_run,
+        fingerprint=shapes.experiment_fingerprint,
+        measure=shapes.measure_shapes,
+        rows=shapes_rows.result_rows,
+        write_report=shapes_report.write_report,
+        notes=shapes_rows.result_notes,
+    )
+
+
 def _spectrum() -> Experiment:
     """Eigenvectors of graphs against spherical harmonics."""
     from deepsphere.experiments import curve_record, spectrum, spectrum_report
@@ -159,6 +174,7 @@ RECIPE_TYPES: dict[str, type[Recipe]] = {
     "blocks": BlocksRecipe,
     "equivariance": EquivarianceRecipe,
     "kernel-widths": KernelWidthsRecipe,
+    "shapes": ShapesRecipe,
     "spectrum": SpectrumRecipe,
 }
 """The type of recipe of each experiment."""
@@ -168,6 +184,7 @@ _EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
     "blocks": _blocks,
     "equivariance": _equivariance,
     "kernel-widths": _kernel_widths,
+    "shapes": _shapes,
     "spectrum": _spectrum,
 }
 

@@ -337,6 +337,32 @@ def format_number(value: float, unit: str) -> str:
     return f"{text} {unit}".rstrip()
 
 
+def mean_and_error(values: Sequence[float], unit: str = "") -> str:
+    """The mean over the seeds and its standard error, in words.
+
+    Parameters
+    ----------
+    values
+        One per seed.
+    unit
+        As for `format_number`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> mean_and_error([97.0, 98.0], "%"), mean_and_error([22122.0])
+    ('97.5 ± 0.5', '22,122')
+    """
+    error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    shown = [format_number(fmean(values), unit)]
+    if error:
+        shown.append(format_number(error, unit))
+    return " ± ".join(text.removesuffix(" %") for text in shown)
+
+
 def summarize_claims(rows: Iterable[Mapping[str, Any] | ResultRow]) -> str:
     """One sentence about how many of the claims are met.
 

@@ -1,15 +1,15 @@
-"""One network: trained alone, and scored from its checkpoint alone."""
+"""One network of digits: trained alone, and scored from its checkpoint alone."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
+from rich.console import Console
 
 from deepsphere.data import ImageSplit, load_mnist
 from deepsphere.experiments.digits_config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits_data import load_images
-from deepsphere.experiments.digits_record import RunKey
+from deepsphere.experiments.digits_record import NETWORKS, RunKey
 from deepsphere.experiments.digits_run import (
     build_domain,
     sampling_of,
@@ -17,9 +17,15 @@ from deepsphere.experiments.digits_run import (
 )
 from deepsphere.experiments.machine import describe_machine, describe_versions
 from deepsphere.experiments.options import RunOptions, cpu_threads
-from deepsphere.experiments.output import FIGURE_FOLDER, RESULTS_FILE
+from deepsphere.experiments.output import FIGURE_FOLDER, RESULTS_FILE, check_no_results
+from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.results import Results, make_row, write_results
-from deepsphere.experiments.training_run import LAST_FILE, MODEL_FILE, check_machine
+from deepsphere.experiments.training_request import (
+    TrainingRequest,
+    TrainingSummary,
+    check_training_folder,
+)
+from deepsphere.experiments.training_run import MODEL_FILE, check_machine
 from deepsphere.models import num_parameters
 from deepsphere.training import (
     ClassifierScores,
@@ -29,53 +35,53 @@ from deepsphere.training import (
     read_metadata,
 )
 
-TRAINED = ("digits",)
-"""The experiments of which a network can be trained alone."""
-
-
-@dataclass(frozen=True)
-class TrainingSummary:
-    """What came out of one training.
+def train_request(
+    request: TrainingRequest, output: Path, *, resume: bool, overwrite: bool, options: RunOptions
+) -> TrainingSummary:
+    """Train the network of digits that a user asks for.
 
     Parameters
     ----------
-    checkpoint
-        The model.
-    num_parameters
-        Numbers that it learned.
-    num_epochs
-        Epochs, those before a resumption included.
-    loss
-        Training loss of the last epoch.
-    seconds
-        Wall time of the epochs.
-    """
+    request
+        By default DeepSphere with rotations, by the recipe digits, or mnist where there are data.
+    output, resume, overwrite, options
+        See `train_one`.
 
-    checkpoint: Path
-    num_parameters: int
-    num_epochs: int
-    loss: float
-    seconds: float
-
-
-def check_experiment(name: str) -> None:
-    """Raise unless there is such an experiment.
-
-    Parameters
-    ----------
-    name
-        What a user wants to train.
+    Returns
+    -------
+    TrainingSummary
 
     Raises
     ------
-    ValueError
-        If it is not one that trains a network which is worth keeping.
+    FileExistsError, FileNotFoundError, ValueError
+        See `read_recipe` and `train_one`; or if the request is about shapes, or there is no such
+        network.
     """
-    if name not in TRAINED:
+    if request.perturbation is not None:
         raise ValueError(
-            f"experiment must be one of {', '.join(TRAINED)}, got {name!r}; "
-            "name a recipe of it with --recipe"
+            f"perturbation must be given for shapes only, got {request.perturbation} for digits; "
+            "use --rotate or --no-rotate"
         )
+    network = next((name for name in NETWORKS if name == (request.network or NETWORKS[0])), None)
+    if network is None:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {request.network!r}")
+    named = {"graph.sampling": request.sampling, "training.epochs": request.epochs}
+    given = {key: value for key, value in named.items() if value is not None}
+    recipe = read_recipe(
+        request.recipe or ("digits" if request.data is None else "mnist"),
+        quick=request.quick,
+        overrides={**request.overrides, **given},
+        recipe_type=DigitsRecipe,
+    )
+    return train_one(
+        recipe,
+        RunKey(request.seed, network, rotated=request.rotate is not False),
+        output,
+        data=request.data,
+        resume=resume,
+        overwrite=overwrite,
+        options=options,
+    )
 
 
 def train_one(
@@ -120,22 +126,7 @@ def train_one(
     ValueError
         If both are given, or the training to resume is another one.
     """
-    if resume and overwrite:
-        raise ValueError("resume and overwrite must not both be given, got both; choose one")
-    last = output / LAST_FILE
-    if resume and not last.is_file():
-        raise FileNotFoundError(
-            f"resume must find {LAST_FILE} in the output folder, got {output} without it; "
-            "name the folder of the interrupted training"
-        )
-    if output.exists() and not output.is_dir():
-        raise FileExistsError(f"output must be a folder, got the file {output}; choose another")
-    if output.is_dir() and any(output.iterdir()) and not (resume or overwrite):
-        raise FileExistsError(
-            f"output must be new or empty, got {output} with "
-            f"{sum(1 for _ in output.iterdir())} entries; choose another, go on with --resume, or "
-            "pass --overwrite"
-        )
+    last = check_training_folder(output, resume=resume, overwrite=overwrite)
     options = options or RunOptions()
     check_machine(options)
     digits = load_images(recipe.data, data)
@@ -150,7 +141,7 @@ def train_one(
         domain=domain,
         folder=output,
         options=options,
-        resume=last if resume else None,
+        resume=last,
     )
     return TrainingSummary(
         checkpoint=output / MODEL_FILE,
@@ -168,6 +159,7 @@ def evaluate_one(
     data: Path | None = None,
     output: Path | None = None,
     overwrite: bool = False,
+    progress: bool = False,
 ) -> Results:
     """Score the classifier of a checkpoint on test images as they are, and on rotated ones.
 
@@ -186,6 +178,8 @@ def evaluate_one(
         Folder for ``results.json`` and the confusion matrices; None writes nothing.
     overwrite
         Whether to replace results in `output`.
+    progress
+        Whether to show that something is being done.
 
     Returns
     -------
@@ -200,11 +194,7 @@ def evaluate_one(
     ValueError
         If the checkpoint is damaged, or no classifier of digits.
     """
-    if output is not None and (output / RESULTS_FILE).exists() and not overwrite:
-        raise FileExistsError(
-            f"output must not hold results, got {output / RESULTS_FILE}; "
-            "choose another folder or pass --overwrite"
-        )
+    check_no_results(output, overwrite=overwrite)
     metadata = read_metadata(checkpoint)
     recipe = _recipe_of(metadata)
     section, images = _scored_images(metadata, recipe, data)
@@ -215,7 +205,8 @@ def evaluate_one(
         )
     model = load(checkpoint)
     start = time.perf_counter()
-    with cpu_threads(None if recipe is None else recipe.training.num_threads):
+    num_threads = None if recipe is None else recipe.training.num_threads
+    with Console(stderr=True, quiet=not progress).status("scoring"), cpu_threads(num_threads):
         unrotated, rotated = evaluate_classifier(
             model,
             images,

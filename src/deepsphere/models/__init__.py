@@ -3,6 +3,7 @@
 from deepsphere.models.classifier import CNN, FCN
 from deepsphere.models.climate_unet import ClimateUNet
 from deepsphere.models.dense_regressor import DenseRegressor
+from deepsphere.models.heads import Classifier
 from deepsphere.models.presets import (
     PRESETS,
     climate,
@@ -11,9 +12,28 @@ from deepsphere.models.presets import (
     ghcn,
     shrec17,
 )
-from deepsphere.models.registry import MODELS, Model, model_from_spec, num_parameters
+from deepsphere.models.registry import (
+    MODELS,
+    SAMPLING_KINDS,
+    Model,
+    model_from_spec,
+    num_parameters,
+)
 from deepsphere.models.regressor import Regressor
-from deepsphere.models.rivals import CNN2d
+from deepsphere.models.rivals import (
+    UGSCNN,
+    CNN2d,
+    Cohen,
+    CubeCNN,
+    Esteves,
+    cnn2d_shapes,
+    cohen_full,
+    cohen_simplified,
+    cube_shapes,
+    esteves,
+    ugscnn_mnist,
+    ugscnn_modelnet40,
+)
 from deepsphere.models.unet import UNet
 
 __all__ = [
@@ -21,17 +41,30 @@ __all__ = [
     "FCN",
     "MODELS",
     "PRESETS",
+    "SAMPLING_KINDS",
+    "UGSCNN",
     "CNN2d",
+    "Classifier",
     "ClimateUNet",
+    "Cohen",
+    "CubeCNN",
     "DenseRegressor",
+    "Esteves",
     "Model",
     "Regressor",
     "UNet",
     "climate",
     "climate_jiang",
+    "cnn2d_shapes",
+    "cohen_full",
+    "cohen_simplified",
     "cosmology",
+    "cube_shapes",
+    "esteves",
     "ghcn",
     "model_from_spec",
     "num_parameters",
     "shrec17",
+    "ugscnn_mnist",
+    "ugscnn_modelnet40",
 ]

@@ -65,6 +65,7 @@ class FCN(nn.Module):
         Evaluate the last activation at twice the resolution, right before the statistics. If not
         given: where it can be, in a pyramid of 2 to ``len(channels)`` levels with a dense head.
     head : "dense" or "convolution"
+        What makes logits: a dense layer after the statistics, or a convolution before them.
     head_bias : bool
 
     Raises
@@ -157,16 +158,32 @@ class FCN(nn.Module):
         """Plain values from which `model_from_spec` rebuilds the model, without its weights."""
         return {"model": "fcn", "pyramid": self.pyramid.spec, "config": deepcopy(self.config)}
 
-    def forward(
+    def describe(
         self, signals: Float[Tensor, "*batch vertices in_channels"]
-    ) -> Float[Tensor, "*batch out_channels"]:
-        """The logits of the classes, one row per map."""
+    ) -> Float[Tensor, "*batch features"]:
+        """The descriptor of each map: the statistics of its last feature map.
+
+        With a convolution head no layer follows the statistics: there the descriptor is the
+        logits.
+        """
         check_signals(
             signals,
             num_vertices=self.pyramid.graphs[0].num_vertices,
             in_channels=self.in_channels,
         )
-        return self.head(self.trunk(signals))
+        return self.head.describe(self.trunk(signals))
+
+    def classify(
+        self, features: Float[Tensor, "*batch features"]
+    ) -> Float[Tensor, "*batch out_channels"]:
+        """The logits for descriptors, by dropout and the dense layer."""
+        return self.head.classify(features)
+
+    def forward(
+        self, signals: Float[Tensor, "*batch vertices in_channels"]
+    ) -> Float[Tensor, "*batch out_channels"]:
+        """The logits of the classes, one row per map."""
+        return self.classify(self.describe(signals))
 
 
 class CNN(nn.Module):
@@ -255,16 +272,28 @@ class CNN(nn.Module):
         """Plain values from which `model_from_spec` rebuilds the model, without its weights."""
         return {"model": "cnn", "pyramid": self.pyramid.spec, "config": deepcopy(self.config)}
 
-    def forward(
+    def describe(
         self, signals: Float[Tensor, "*batch vertices in_channels"]
-    ) -> Float[Tensor, "*batch out_channels"]:
-        """The logits of the classes, one row per map."""
+    ) -> Float[Tensor, "*batch features"]:
+        """The descriptor of each map: its last feature map, vertices and channels in one axis."""
         check_signals(
             signals,
             num_vertices=self.pyramid.graphs[0].num_vertices,
             in_channels=self.in_channels,
         )
-        return self.dense(self.dropout(self.trunk(signals).flatten(-2)))
+        return self.trunk(signals).flatten(-2)
+
+    def classify(
+        self, features: Float[Tensor, "*batch features"]
+    ) -> Float[Tensor, "*batch out_channels"]:
+        """The logits for descriptors, by dropout and the dense layer."""
+        return self.dense(self.dropout(features))
+
+    def forward(
+        self, signals: Float[Tensor, "*batch vertices in_channels"]
+    ) -> Float[Tensor, "*batch out_channels"]:
+        """The logits of the classes, one row per map."""
+        return self.classify(self.describe(signals))
 
 
 def _check_linear_end(last_upsampled: bool) -> None:

@@ -1,6 +1,7 @@
 """What turns a feature map into outputs of the whole map."""
 
 import math
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -9,6 +10,27 @@ from torch import Tensor, nn
 from deepsphere.layers.blocks import ConvName, make_conv
 from deepsphere.layers.operator import LaplacianOperator
 from deepsphere.layers.statistics import ReadoutName, make_readout
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A network in two steps: a descriptor of each map, and outputs of the descriptor.
+
+    ``model(signals)`` is ``model.classify(model.describe(signals))``. Descriptors are what maps
+    are compared by, in retrieval and in losses on distances.
+    """
+
+    def describe(
+        self, signals: Float[Tensor, "*batch vertices in_channels"]
+    ) -> Float[Tensor, "*batch features"]:
+        """The descriptor of each map: what the last dense layer takes, before dropout."""
+        ...
+
+    def classify(
+        self, features: Float[Tensor, "*batch features"]
+    ) -> Float[Tensor, "*batch out_channels"]:
+        """The outputs for such descriptors."""
+        ...
 
 
 class DenseHead(nn.Module):
@@ -48,11 +70,23 @@ class DenseHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.dense = make_dense(self.readout.num_features(in_channels), out_channels, bias=bias)
 
+    def describe(
+        self, feature_map: Float[Tensor, "*batch vertices in_channels"]
+    ) -> Float[Tensor, "*batch features"]:
+        """The statistics."""
+        return self.readout(feature_map)
+
+    def classify(
+        self, features: Float[Tensor, "*batch features"]
+    ) -> Float[Tensor, "*batch out_channels"]:
+        """The outputs for such statistics."""
+        return self.dense(self.dropout(features))
+
     def forward(
         self, feature_map: Float[Tensor, "*batch vertices in_channels"]
     ) -> Float[Tensor, "*batch out_channels"]:
         """The outputs, one row per map."""
-        return self.dense(self.dropout(self.readout(feature_map)))
+        return self.classify(self.describe(feature_map))
 
 
 class ConvolutionHead(nn.Module):
@@ -112,11 +146,23 @@ class ConvolutionHead(nn.Module):
                 'head="dense"'
             )
 
+    def describe(
+        self, feature_map: Float[Tensor, "*batch vertices in_channels"]
+    ) -> Float[Tensor, "*batch out_channels"]:
+        """The outputs: there is no layer after the statistics, so that they describe the map."""
+        return self.readout(self.conv(self.dropout(feature_map)))
+
+    def classify(
+        self, features: Float[Tensor, "*batch out_channels"]
+    ) -> Float[Tensor, "*batch out_channels"]:
+        """The same."""
+        return features
+
     def forward(
         self, feature_map: Float[Tensor, "*batch vertices in_channels"]
     ) -> Float[Tensor, "*batch out_channels"]:
         """The outputs, one row per map."""
-        return self.readout(self.conv(self.dropout(feature_map)))
+        return self.classify(self.describe(feature_map))
 
 
 def make_dense(in_features: int, out_features: int, *, bias: bool) -> nn.Linear:

@@ -12,6 +12,15 @@ from deepsphere.models.classifier import CNN, FCN
 from deepsphere.models.climate_unet import ClimateUNet
 from deepsphere.models.dense_regressor import DenseRegressor
 from deepsphere.models.regressor import Regressor
+from deepsphere.models.rivals import (
+    cnn2d_shapes,
+    cohen_full,
+    cohen_simplified,
+    cube_shapes,
+    esteves,
+    ugscnn_mnist,
+    ugscnn_modelnet40,
+)
 from deepsphere.models.unet import UNet
 from deepsphere.sampling import Healpix, Icosahedral, Sampling
 
@@ -368,6 +377,13 @@ PRESETS: dict[str, Callable[..., nn.Module]] = {
     "climate": climate,
     "climate_jiang": climate_jiang,
     "ghcn": ghcn,
+    "cnn2d_shapes": cnn2d_shapes,
+    "cube_shapes": cube_shapes,
+    "cohen_simplified": cohen_simplified,
+    "cohen_full": cohen_full,
+    "esteves": esteves,
+    "ugscnn_mnist": ugscnn_mnist,
+    "ugscnn_modelnet40": ugscnn_modelnet40,
 }
 
 

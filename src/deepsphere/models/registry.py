@@ -12,11 +12,21 @@ from deepsphere.models.classifier import CNN, FCN
 from deepsphere.models.climate_unet import ClimateUNet
 from deepsphere.models.dense_regressor import DenseRegressor
 from deepsphere.models.regressor import Regressor
-from deepsphere.models.rivals import CNN2d
+from deepsphere.models.rivals import UGSCNN, CNN2d, Cohen, CubeCNN, Esteves
+from deepsphere.models.specification import check_sampling
 from deepsphere.models.unet import UNet
-from deepsphere.sampling import Equiangular, sampling_from_spec
+from deepsphere.sampling import (
+    CubedSphere,
+    Equiangular,
+    Icosahedral,
+    Sampling,
+    sampling_from_spec,
+)
 
-Model = FCN | CNN | Regressor | DenseRegressor | UNet | ClimateUNet | CNN2d
+Rival = CNN2d | CubeCNN | Cohen | Esteves | UGSCNN
+"""Any registered network to compare with: it keeps its `sampling`, the others a `pyramid`."""
+
+Model = FCN | CNN | Regressor | DenseRegressor | UNet | ClimateUNet | Rival
 """Any registered model: a module with a `spec`, on signals (*batch, vertices, channels)."""
 
 MODELS: dict[str, type[Model]] = {
@@ -27,7 +37,20 @@ MODELS: dict[str, type[Model]] = {
     "unet": UNet,
     "climate_unet": ClimateUNet,
     "cnn2d": CNN2d,
+    "cube_cnn": CubeCNN,
+    "cohen": Cohen,
+    "esteves": Esteves,
+    "ugscnn": UGSCNN,
 }
+
+SAMPLING_KINDS: dict[str, type[Sampling]] = {
+    "cnn2d": Equiangular,
+    "cube_cnn": CubedSphere,
+    "cohen": Equiangular,
+    "esteves": Equiangular,
+    "ugscnn": Icosahedral,
+}
+"""The kind of sampling on which each rival lives; all other models live on a pyramid of graphs."""
 
 
 def model_from_spec(spec: Mapping[str, Any]) -> Model:
@@ -39,17 +62,20 @@ def model_from_spec(spec: Mapping[str, Any]) -> Model:
     Parameters
     ----------
     spec : mapping
-        "model": a name in `MODELS`; "pyramid": the `spec` of a pyramid (for a rival on a grid
-        "sampling": that of a sampling); "config": the keyword arguments of the model.
+        "model": a name in `MODELS`; "pyramid": the `spec` of a pyramid (for a rival, one of
+        `SAMPLING_KINDS`, "sampling": that of a sampling); "config": the keyword arguments of the
+        model.
 
     Returns
     -------
-    FCN, CNN, Regressor, DenseRegressor, UNet, ClimateUNet or CNN2d
+    Module
+        One of `MODELS`.
 
     Raises
     ------
     ValueError
-        If a part is missing, the name is unknown, or the model has no such argument.
+        If a part is missing, the name is unknown, the model has no such argument, or a rival does
+        not live on such a sampling.
 
     Examples
     --------
@@ -63,9 +89,11 @@ def model_from_spec(spec: Mapping[str, Any]) -> Model:
     if name not in MODELS:
         raise ValueError(f"model must be one of {', '.join(MODELS)}, got {name!r}")
     _check_arguments(MODELS[name], config)
-    if name == "cnn2d":
-        return CNN2d(_grid(_part(spec, "sampling")), **config)
     build = cast(Callable[..., Model], MODELS[name])
+    if name in SAMPLING_KINDS:
+        sampling = sampling_from_spec(_part(spec, "sampling"))
+        check_sampling(sampling, SAMPLING_KINDS[name], name)
+        return build(sampling, **config)
     return build(pyramid_from_spec(_part(spec, "pyramid")), **config)
 
 
@@ -86,17 +114,6 @@ def num_parameters(model: nn.Module) -> int:
     8
     """
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _grid(sampling_spec: str) -> Equiangular:
-    """The latitude-longitude grid of a rival."""
-    sampling = sampling_from_spec(sampling_spec)
-    if not isinstance(sampling, Equiangular):
-        raise ValueError(
-            f"sampling must be a latitude-longitude grid for cnn2d, got {sampling_spec!r}; use "
-            "equiangular:16x32, for example"
-        )
-    return sampling
 
 
 def _part(spec: Mapping[str, Any], key: str) -> Any:

@@ -5,7 +5,14 @@ from typing import Any
 from torch import Tensor
 
 from deepsphere.graph.coarsening import Pyramid
-from deepsphere.sampling import Sampling
+from deepsphere.sampling import CubedSphere, Equiangular, Icosahedral, Sampling
+
+# What networks that need one kind of sampling call it, with one to use.
+_KINDS: dict[type[Sampling], tuple[str, str]] = {
+    Equiangular: ("a latitude-longitude grid", "equiangular:16x32"),
+    CubedSphere: ("a cubed sphere", "cubed_sphere:16"),
+    Icosahedral: ("the vertices of an icosahedral mesh", "icosahedral:16"),
+}
 
 
 def plain_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -36,6 +43,34 @@ def plain_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
         and not name.startswith("__")
         and not isinstance(value, Pyramid | Sampling)
     }
+
+
+def check_sampling(sampling: object, kind: type[Sampling], model: str) -> None:
+    """Raise if a sampling is not of the kind that a model is made for.
+
+    Parameters
+    ----------
+    sampling : Sampling
+    kind : type of Sampling
+        `Equiangular`, `CubedSphere` or `Icosahedral`.
+    model : str
+        Name of the model in the registry.
+
+    Raises
+    ------
+    ValueError
+        If it is another one.
+
+    Examples
+    --------
+    >>> check_sampling(CubedSphere(4), CubedSphere, "cube_cnn")
+    """
+    if not isinstance(sampling, kind):
+        words, example = _KINDS[kind]
+        got = repr(sampling.spec) if isinstance(sampling, Sampling) else repr(sampling)
+        raise ValueError(
+            f"sampling must be {words} for {model}, got {got}; use {example}, for example"
+        )
 
 
 def check_signals(signals: Tensor, *, num_vertices: int, in_channels: int) -> None:

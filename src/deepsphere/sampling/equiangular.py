@@ -104,7 +104,7 @@ class Equiangular(Sampling):
     @property
     def num_vertices(self) -> int:
         """Number of points, nlat nlon less the repetitions of the poles."""
-        return int(self._ring_sizes().sum())
+        return self.nlat * self._columns - self._num_poles * (self._columns - 1)
 
     @property
     def colatitudes(self) -> Float[np.ndarray, "nlat"]:

@@ -3,25 +3,41 @@
 from typing import Any
 
 from deepsphere.tasks.classification import Classification, relative_change
+from deepsphere.tasks.classification_scores import classification_scores
+from deepsphere.tasks.ranked_list_files import read_ranked_lists, write_ranked_lists
+from deepsphere.tasks.ranking import (
+    RankedLists,
+    average_views,
+    rank_by_class,
+    rank_by_descriptor,
+    rank_by_descriptor_within,
+)
 from deepsphere.tasks.regression import Regression
+from deepsphere.tasks.retrieval import RetrievalScores, retrieval_scores, score_shapes
+from deepsphere.tasks.triplet import semihard_triplet_loss
+from deepsphere.tasks.triplet_classification import TripletClassification
 
-TASKS: dict[str, type[Classification] | type[Regression]] = {
+Task = Classification | TripletClassification | Regression
+"""Any task: loss, metrics and a check of the targets."""
+
+TASKS: dict[str, type[Task]] = {
     "classification": Classification,
+    "triplet_classification": TripletClassification,
     "regression": Regression,
 }
 
 
-def task_from_spec(spec: dict[str, Any]) -> Classification | Regression:
+def task_from_spec(spec: dict[str, Any]) -> Task:
     """Task that the plain values of its `spec` describe.
 
     Parameters
     ----------
     spec
-        What `Classification.spec` or `Regression.spec` gave.
+        What the `spec` of a task gave.
 
     Returns
     -------
-    Classification or Regression
+    Classification, TripletClassification or Regression
         An equal task.
 
     Raises
@@ -36,9 +52,32 @@ def task_from_spec(spec: dict[str, Any]) -> Classification | Regression:
     """
     if spec.get("task") not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}, got {spec.get('task')!r}")
+    if spec["task"] == "regression":
+        return Regression(int(spec["num_outputs"]))
+    class_names = tuple(spec["class_names"])
     if spec["task"] == "classification":
-        return Classification(tuple(spec["class_names"]))
-    return Regression(int(spec["num_outputs"]))
+        return Classification(class_names)
+    return TripletClassification(class_names, spec["triplet_weight"], spec["margin"])
 
 
-__all__ = ["TASKS", "Classification", "Regression", "relative_change", "task_from_spec"]
+__all__ = [
+    "TASKS",
+    "Classification",
+    "RankedLists",
+    "Regression",
+    "RetrievalScores",
+    "Task",
+    "TripletClassification",
+    "average_views",
+    "classification_scores",
+    "rank_by_class",
+    "rank_by_descriptor",
+    "rank_by_descriptor_within",
+    "read_ranked_lists",
+    "relative_change",
+    "retrieval_scores",
+    "score_shapes",
+    "semihard_triplet_loss",
+    "task_from_spec",
+    "write_ranked_lists",
+]

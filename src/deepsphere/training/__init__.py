@@ -7,19 +7,23 @@ asked for, since that takes seconds and the extra `train`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from deepsphere.training.channel_scaling import ChannelScaling
 from deepsphere.training.checkpoint import Metadata, load, read_metadata, read_spec, save
 from deepsphere.training.evaluation import ClassifierScores, evaluate_classifier
 from deepsphere.training.optimization import Optimization
 from deepsphere.training.prediction import predict
 from deepsphere.training.seeding import seeded
+from deepsphere.training.shape_outputs import ShapeOutputs, compute_outputs
 
 if TYPE_CHECKING:
     from deepsphere.training.data_module import SphericalImages
     from deepsphere.training.fitting import FitResult, fit
     from deepsphere.training.module import SphereModule
+    from deepsphere.training.shape_data import SphericalShapes
 
 _LAZY = {
     "SphericalImages": "data_module",
+    "SphericalShapes": "shape_data",
     "FitResult": "fitting",
     "fit": "fitting",
     "SphereModule": "module",
@@ -43,12 +47,16 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "ChannelScaling",
     "ClassifierScores",
     "FitResult",
     "Metadata",
     "Optimization",
+    "ShapeOutputs",
     "SphereModule",
     "SphericalImages",
+    "SphericalShapes",
+    "compute_outputs",
     "evaluate_classifier",
     "fit",
     "load",

@@ -23,6 +23,31 @@ from deepsphere.sampling.protocol import Sampling
 VALIDATION_SEED = 1  # not that of the test rotations, which nothing is chosen on
 
 
+class SphereData(lightning.LightningDataModule):
+    """What `fit` asks of data: where they are sampled, and what a checkpoint shall say of them.
+
+    Attributes
+    ----------
+    sampling
+        Of the signals in the batches.
+    validation
+        What is validated on; None where nothing is.
+    """
+
+    sampling: Sampling
+    validation: Any
+
+    @property
+    def projection(self) -> dict[str, Any] | None:
+        """How things are put on the sphere, as plain values; None where nothing is."""
+        return None
+
+    @property
+    def normalization(self) -> dict[str, Any] | None:
+        """How signals are scaled, as plain values; None where they are taken as they are."""
+        return None
+
+
 class EpochShuffle(Sampler[int]):
     """Order of the samples in an epoch, which depends on the seed and the epoch alone.
 
@@ -68,7 +93,7 @@ class EpochShuffle(Sampler[int]):
         yield from torch.randperm(self.num_samples, generator=generator).tolist()
 
 
-class SphericalImages(lightning.LightningDataModule):
+class SphericalImages(SphereData):
     """Images of a data set, put on the sphere when their batch is made.
 
     What is kept and moved about are the plane images; the batch is projected on the device, at

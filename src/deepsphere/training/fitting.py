@@ -18,7 +18,7 @@ from deepsphere.training.checkpoint import (
     read_metadata,
     read_spec,
 )
-from deepsphere.training.data_module import SphericalImages
+from deepsphere.training.data_module import SphereData
 from deepsphere.training.module import SphereModule
 from deepsphere.training.quiet import quiet_lightning
 from deepsphere.training.seeding import seeded
@@ -53,7 +53,7 @@ class FitResult:
 
 def fit(
     module: SphereModule,
-    data: SphericalImages,
+    data: SphereData,
     *,
     max_epochs: int,
     seed: int = 0,
@@ -122,8 +122,11 @@ def fit(
         )
     if resume is not None:
         _check_resume(Path(resume), module, max_epochs=max_epochs)
-    if module.metadata.projection is None:
-        module.metadata = replace(module.metadata, projection=data.projection)
+    module.metadata = replace(
+        module.metadata,
+        projection=module.metadata.projection or data.projection,
+        normalization=module.metadata.normalization or data.normalization,
+    )
     history = History()
     start = time.perf_counter()
     with quiet_lightning(), seeded(seed):
@@ -160,7 +163,7 @@ def fit(
     )
 
 
-def _check(data: SphericalImages, *, max_epochs: int, early_stopping: int | None) -> None:
+def _check(data: SphereData, *, max_epochs: int, early_stopping: int | None) -> None:
     """Raise unless the numbers make sense together."""
     if max_epochs < 1:
         raise ValueError(f"max_epochs must be at least 1, got {max_epochs}")
@@ -175,7 +178,7 @@ def _check(data: SphericalImages, *, max_epochs: int, early_stopping: int | None
         )
 
 
-def _check_sampling(module: SphereModule, data: SphericalImages) -> None:
+def _check_sampling(module: SphereModule, data: SphereData) -> None:
     """Raise unless the data are sampled where the model takes them."""
     sampling = model_sampling(module.model)
     if sampling is not None and sampling != data.sampling:
@@ -218,7 +221,7 @@ def _loggers(folder: Path | None) -> list[Any] | bool:
     ]
 
 
-def _checkpoint_callbacks(folder: Path | None, data: SphericalImages) -> list[ModelCheckpoint]:
+def _checkpoint_callbacks(folder: Path | None, data: SphereData) -> list[ModelCheckpoint]:
     """Writers of last.ckpt and, with a validation set, best.ckpt."""
     if folder is None:
         return []

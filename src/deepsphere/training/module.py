@@ -1,13 +1,14 @@
 """A model, its task and its optimization, bound to Lightning."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import lightning
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from deepsphere.tasks import Classification, Regression
+from deepsphere.tasks import Regression, Task, TripletClassification
 from deepsphere.training.checkpoint import ENTRY, Metadata, checkpoint_entry
 from deepsphere.training.optimization import Optimization
 
@@ -40,7 +41,7 @@ class SphereModule(lightning.LightningModule):
     def __init__(
         self,
         model: nn.Module,
-        task: Classification | Regression,
+        task: Task,
         *,
         optimization: Optimization | None = None,
         metadata: Metadata | None = None,
@@ -52,7 +53,7 @@ class SphereModule(lightning.LightningModule):
         self.metadata = replace(
             metadata or Metadata(),
             task=task.spec,
-            class_names=task.class_names if isinstance(task, Classification) else None,
+            class_names=None if isinstance(task, Regression) else task.class_names,
             training=self.optimization.values,
         )
         checkpoint_entry(model, self.metadata)  # now, rather than after the first epoch
@@ -78,10 +79,8 @@ class SphereModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Float[Tensor, ""]:
         """Loss of a batch, logged as train_loss (mean over the epoch)."""
         signals, targets = batch
-        outputs = self.model(signals)
-        if batch_index == 0:  # not every time: the check waits for the device
-            self.task.check_targets(outputs, targets)
-        loss = self.task.loss(outputs, targets)
+        # not every time: the check waits for the device
+        _, loss = self._outputs_and_loss(signals, targets, checked=batch_index == 0)
         self._log_loss("train_loss", loss, len(signals))
         return loss
 
@@ -96,11 +95,25 @@ class SphereModule(lightning.LightningModule):
     def _judge(self, batch: Batch, prefix: str, metrics: Any) -> None:
         """Log the loss and the metrics of a batch that is not learned from."""
         signals, targets = batch
-        outputs = self.model(signals)
-        self.task.check_targets(outputs, targets)
+        outputs, loss = self._outputs_and_loss(signals, targets, checked=True)
         self.task.update_metrics(metrics, outputs, targets)
-        self._log_loss(f"{prefix}_loss", self.task.loss(outputs, targets), len(signals))
+        self._log_loss(f"{prefix}_loss", loss, len(signals))
         self.log_dict(metrics, on_epoch=True, batch_size=len(signals))
+
+    def _outputs_and_loss(
+        self, signals: Tensor, targets: Tensor, *, checked: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Outputs of the model, and their loss, for which a task may want descriptors too."""
+        if isinstance(self.task, TripletClassification):
+            classifier: Any = self.model
+            descriptors = classifier.describe(signals)
+            outputs = classifier.classify(descriptors)
+            loss_of = partial(self.task.loss, descriptors=descriptors)
+        else:
+            outputs, loss_of = self.model(signals), self.task.loss
+        if checked:
+            self.task.check_targets(outputs, targets)
+        return outputs, loss_of(outputs, targets)
 
     def _log_loss(self, name: str, loss: Float[Tensor, ""], batch_size: int) -> None:
         """Log a loss as its mean over the epoch and over all processes."""

@@ -1,4 +1,4 @@
-"""How weights are stepped: AdamW, and the learning rate over the course of a training."""
+"""How weights are stepped, and the learning rate over the course of a training."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -7,15 +7,16 @@ import torch
 from torch import nn
 
 Schedule = Literal["one_cycle", "cosine", "constant", "step"]
+OptimizerName = Literal["adamw", "sgd"]
 
 
 @dataclass(frozen=True)
 class Optimization:
-    """AdamW with a schedule of the learning rate.
+    """AdamW or stochastic gradient descent, with a schedule of the learning rate.
 
     ==========  ===================================================================================
     one_cycle   Rises from peak/25 to the peak over the first 30 % of all steps, falls to zero;
-                the momentum of AdamW runs against it (Smith & Topin 2018).
+                the momentum, if there is one, runs against it (Smith & Topin 2018).
     cosine      Falls from the peak to zero along half a cosine, by steps.
     constant    Stays at the peak.
     step        The peak times `step_factor` after every `step_epochs` epochs.
@@ -26,11 +27,18 @@ class Optimization:
     learning_rate
         The peak, positive.
     weight_decay
-        Decoupled decay, not negative.
+        Not negative: decoupled decay of AdamW (which with 0 is Adam), L2 penalty of SGD.
     schedule
         One of the above.
     step_epochs, step_factor
         Of the schedule "step": epochs between drops, at least 1, and the factor in (0, 1].
+    optimizer
+        "adamw" or "sgd".
+    epsilon
+        What AdamW adds to the root of the second moment, positive. 0.1, as in the published
+        experiments, makes it resemble SGD where gradients are small.
+    momentum
+        Of SGD, in [0, 1).
 
     Raises
     ------
@@ -53,6 +61,9 @@ class Optimization:
     schedule: Schedule = "one_cycle"
     step_epochs: int = 10
     step_factor: float = 0.1
+    optimizer: OptimizerName = "adamw"
+    epsilon: float = 1e-8
+    momentum: float = 0.9
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -68,6 +79,15 @@ class Optimization:
             raise ValueError(f"step_epochs must be at least 1, got {self.step_epochs}")
         if not 0 < self.step_factor <= 1:
             raise ValueError(f"step_factor must be in (0, 1], got {self.step_factor}")
+        if self.optimizer not in get_args(OptimizerName):
+            raise ValueError(
+                f"optimizer must be one of {', '.join(get_args(OptimizerName))}, "
+                f"got {self.optimizer!r}"
+            )
+        if not self.epsilon > 0:
+            raise ValueError(f"epsilon must be positive, got {self.epsilon}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
 
     @property
     def values(self) -> dict[str, Any]:
@@ -95,15 +115,16 @@ class Optimization:
             With `optimizer` and `lr_scheduler`.
         """
         parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(
-            parameters, lr=self.learning_rate, weight_decay=self.weight_decay
-        )
+        optimizer = self._optimizer(parameters)
         schedules = torch.optim.lr_scheduler
         interval = "step"
         match self.schedule:
             case "one_cycle":
                 schedule = schedules.OneCycleLR(
-                    optimizer, max_lr=self.learning_rate, total_steps=num_steps
+                    optimizer,
+                    max_lr=self.learning_rate,
+                    total_steps=num_steps,
+                    cycle_momentum=self.optimizer == "adamw" or self.momentum > 0,
                 )
             case "cosine":
                 schedule = schedules.CosineAnnealingLR(optimizer, T_max=num_steps)
@@ -116,3 +137,19 @@ class Optimization:
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": interval},
         }
+
+    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer, without its schedule."""
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(
+                parameters,
+                lr=self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+            )
+        return torch.optim.AdamW(
+            parameters,
+            lr=self.learning_rate,
+            eps=self.epsilon,
+            weight_decay=self.weight_decay,
+        )

@@ -1,5 +1,22 @@
 """Networks to compare with, each given its best."""
 
-from deepsphere.models.rivals.cnn2d import CNN2d
+from deepsphere.models.rivals.cnn2d import CNN2d, cnn2d_shapes
+from deepsphere.models.rivals.cohen import Cohen, cohen_full, cohen_simplified
+from deepsphere.models.rivals.cube_cnn import CubeCNN, cube_shapes
+from deepsphere.models.rivals.esteves import Esteves, esteves
+from deepsphere.models.rivals.ugscnn import UGSCNN, ugscnn_mnist, ugscnn_modelnet40
 
-__all__ = ["CNN2d"]
+__all__ = [
+    "UGSCNN",
+    "CNN2d",
+    "Cohen",
+    "CubeCNN",
+    "Esteves",
+    "cnn2d_shapes",
+    "cohen_full",
+    "cohen_simplified",
+    "cube_shapes",
+    "esteves",
+    "ugscnn_mnist",
+    "ugscnn_modelnet40",
+]
