@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from deepsphere.tasks import TASKS, Classification, Regression, relative_change, task_from_spec
+from deepsphere.tasks import (
+    TASKS,
+    Classification,
+    Regression,
+    Task,
+    TripletClassification,
+    relative_change,
+    semihard_triplet_loss,
+    task_from_spec,
+)
 
 TASK = Classification(("sea", "land", "ice"))
 
@@ -19,13 +28,18 @@ def labels() -> torch.Tensor:
     return torch.randint(3, (50,), generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("task", [TASK, Regression(4)], ids=TASKS)
-def test_task_is_rebuilt_from_its_spec(task: Classification | Regression) -> None:
+TRIPLETS = TripletClassification(TASK.class_names, triplet_weight=0.5, margin=0.25)
+
+
+@pytest.mark.parametrize("task", [TASK, TRIPLETS, Regression(4)], ids=TASKS)
+def test_task_is_rebuilt_from_its_spec(task: Task) -> None:
     assert task_from_spec(task.spec) == task
 
 
 def test_unknown_task_is_rejected() -> None:
-    with pytest.raises(ValueError, match="one of classification, regression, got 'juggling'"):
+    with pytest.raises(
+        ValueError, match="one of classification, triplet_classification, regression, got"
+    ):
         task_from_spec({"task": "juggling"})
 
 
@@ -36,6 +50,42 @@ def test_cross_entropy_is_its_definition(logits: torch.Tensor, labels: torch.Ten
         for row, label in zip(scores, labels.tolist(), strict=True)
     ]
     assert TASK.loss(logits, labels).item() == pytest.approx(np.mean(naive), rel=1e-6)
+
+
+def test_triplets_are_added_to_the_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor
+) -> None:
+    descriptors = torch.randn(50, 4, generator=torch.Generator().manual_seed(2))
+    triplets = semihard_triplet_loss(descriptors, labels, margin=0.25)
+    expected = TASK.loss(logits, labels) + 0.5 * triplets
+    loss = TRIPLETS.loss(logits, labels, descriptors=descriptors)
+    torch.testing.assert_close(loss, expected)
+    # directions alone count
+    longer = TRIPLETS.loss(logits, labels, descriptors=7 * descriptors)
+    torch.testing.assert_close(longer, expected)
+
+
+def test_triplets_are_judged_by_the_classification(
+    logits: torch.Tensor, labels: torch.Tensor
+) -> None:
+    values = []
+    for task in (TASK, TRIPLETS):
+        metrics = task.metrics()
+        task.update_metrics(metrics, logits, labels)
+        values.append({name: float(value) for name, value in metrics.compute().items()})
+    assert values[0] == values[1]
+    with pytest.raises(ValueError, match=r"labels must be in \[0, 3\)"):
+        TRIPLETS.check_targets(logits, labels + 3)
+    assert TRIPLETS.num_classes == 3
+
+
+@pytest.mark.parametrize("name", ["triplet_weight", "margin"])
+def test_numbers_of_triplets_are_positive(name: str) -> None:
+    for value in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match=f"{name} must be positive, got {value}"):
+            TripletClassification(("sea", "land"), **{name: value})
+    with pytest.raises(ValueError, match="two or more, got 1"):
+        TripletClassification(("sea",))
 
 
 def test_classification_metrics_are_their_definitions(

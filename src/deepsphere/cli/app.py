@@ -47,7 +47,12 @@ for _panel, _commands in {
         "train": experiments.train,
         "evaluate": experiments.evaluate,
     },
-    "Signals": {"project": shapes.project, "predict": signals.predict, "plot": signals.plot},
+    "Signals": {
+        "project": shapes.project,
+        "retrieve": shapes.retrieve,
+        "predict": signals.predict,
+        "plot": signals.plot,
+    },
     "Graphs": {"equivariance": measurements.equivariance},
     "Speed": {"benchmark": benchmarks.benchmark},
     "Information": {

@@ -1,6 +1,5 @@
 """Commands that train and measure: `train`, `evaluate`, `demo`, `reproduce`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,13 +12,15 @@ from deepsphere.cli.options import (
     Checkpoint,
     Data,
     Devices,
-    Network,
     Output,
     Overwrite,
+    PerturbationName,
     Precision,
     Quick,
+    command_line,
     complete_recipe,
     parse_changes,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -30,26 +31,42 @@ if TYPE_CHECKING:
 def train(
     experiment: Annotated[
         str,
-        typer.Argument(metavar="EXPERIMENT", help="What to learn: digits.", show_default=False),
+        typer.Argument(
+            metavar="EXPERIMENT", help="What to learn: digits or shapes.", show_default=False
+        ),
     ],
     recipe: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A recipe or a TOML file. By default digits, or mnist with [b]--data[/b].",
+            help="A recipe or a TOML file. By default digits, or mnist with [b]--data[/b]; "
+            "of shapes, shrec17.",
             autocompletion=complete_recipe,
         ),
     ] = None,
     network: Annotated[
-        Network, typer.Option(help="DeepSphere, or the 2D CNN that it is compared with.")
-    ] = Network.deepsphere,
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of digits: deepsphere or cnn2d. Of shapes: one of the recipe, as [b]esteves[/b]; "
+            "a wrong name lists them. By default the first.",
+        ),
+    ] = None,
     rotate: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--rotate/--no-rotate",
-            help="Whether every image gets a new random rotation in every epoch (R), or none (NR).",
+            help="Whether every image gets a new random rotation in every epoch (R), or none (NR); "
+            "of shapes, short for --perturbation so3 or translation. By default they rotate.",
         ),
-    ] = True,
+    ] = None,
+    perturbation: Annotated[
+        PerturbationName | None,
+        typer.Option(
+            help="How shapes are moved: not at all, shifted, or shifted and turned about the z "
+            "axis or in all ways."
+        ),
+    ] = None,
     sampling: Annotated[
         str | None,
         typer.Option(metavar="SPEC", help="Instead of the recipe's, e.g. icosahedral:8."),
@@ -72,35 +89,36 @@ def train(
     precision: Annotated[Precision, typer.Option(help="Arithmetic.")] = Precision.single,
     overwrite: Overwrite = False,
 ) -> None:
-    """Train one network; writes model.ckpt for evaluate and predict, and logs.
+    """Train one network; writes model.ckpt for evaluate, predict and retrieve, and logs.
 
     Example:  [b]deepsphere train digits --no-rotate --epochs 10[/b]
     """
-    from deepsphere.experiments.digits_config import DigitsRecipe
-    from deepsphere.experiments.digits_record import RunKey
     from deepsphere.experiments.options import RunOptions
-    from deepsphere.experiments.reading import read_recipe
-    from deepsphere.experiments.single import check_experiment, train_one
+    from deepsphere.experiments.trainable import trainable
+    from deepsphere.experiments.training_request import TrainingRequest
 
-    check_experiment(experiment)
-    named = {"graph.sampling": sampling, "training.epochs": epochs}
-    overrides = parse_changes(changes) | {k: v for k, v in named.items() if v is not None}
-    default = "digits" if data is None else "mnist"
-    summary = train_one(
-        read_recipe(recipe or default, quick=quick, overrides=overrides, recipe_type=DigitsRecipe),
-        RunKey(seed, network.value, rotate),
-        output,
+    chosen = trainable(experiment)
+    request = TrainingRequest(
+        recipe=recipe,
+        quick=quick,
+        overrides=parse_changes(changes),
+        network=network,
+        rotate=rotate,
+        perturbation=None if perturbation is None else perturbation.value,
+        sampling=sampling,
+        epochs=epochs,
+        seed=seed,
         data=data,
-        resume=resume,
-        overwrite=overwrite,
-        options=RunOptions(accelerator, devices, precision.value, progress=True),
     )
-    _say(
+    options = RunOptions(accelerator, devices, precision.value, progress=True)
+    summary = chosen.train(request, output, resume=resume, overwrite=overwrite, options=options)
+    for note in summary.notes:
+        say(note)
+    say(
         f"{summary.num_parameters:,} parameters trained for {summary.num_epochs} epochs in "
         f"{summary.seconds:.0f} s, loss {summary.loss:.3g}\n"
         f"model: {summary.checkpoint}\n"
-        f"next:  deepsphere evaluate {shlex.quote(str(summary.checkpoint))}"
-        + (f" --data {shlex.quote(str(data))}" if data else "")
+        f"next:  {command_line(chosen.next_command, summary.checkpoint, data=data)}"
     )
 
 
@@ -115,24 +133,24 @@ def evaluate(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score a classifier of digits on test images, as they are (NR) and rotated (R).
+    """Score a classifier: of digits as they are (NR) and rotated (R), of shapes as in training.
 
     Example:  [b]deepsphere evaluate output/train/model.ckpt[/b]
     """
     from deepsphere.experiments.results import print_results
-    from deepsphere.experiments.single import evaluate_one
+    from deepsphere.experiments.trainable import trainable_of
 
-    with Console(stderr=True).status("scoring"):
-        results = evaluate_one(
-            checkpoint,
-            command=_command("evaluate", checkpoint, data=data, output=output),
-            data=data,
-            output=output,
-            overwrite=overwrite,
-        )
+    results = trainable_of(checkpoint).evaluate(
+        checkpoint,
+        command=command_line("evaluate", checkpoint, data=data, output=output),
+        data=data,
+        output=output,
+        overwrite=overwrite,
+        progress=True,
+    )
     print_results(results, Console())
     if output is not None:
-        _say(f"results: {output / 'results.json'}")
+        say(f"results: {output / 'results.json'}")
 
 
 def demo(
@@ -155,7 +173,7 @@ def demo(
     _reproduce(
         recipe,
         output,
-        command=_command("demo", output=output, quick=quick, data=data),
+        command=command_line("demo", output=output, quick=quick, data=data),
         data=data,
         overwrite=overwrite,
         options=RunOptions(progress=True),
@@ -202,7 +220,7 @@ def reproduce(
     recipe = read_recipe(name, quick=quick, overrides=parse_changes(changes))
     folder = output or Path("output") / (Path(name).stem + ("-quick" if quick else ""))
     options = RunOptions(accelerator, devices, precision.value, progress=True)
-    command = _command("reproduce", name, output=folder, quick=quick, set=changes, data=data)
+    command = command_line("reproduce", name, output=folder, quick=quick, set=changes, data=data)
     _reproduce(recipe, folder, command=command, data=data, overwrite=overwrite, options=options)
 
 
@@ -223,21 +241,7 @@ def _reproduce(
         recipe, output, command=command, data=data, overwrite=overwrite, options=options
     )
     print_results(outcome.results, Console())
-    _say(
+    say(
         f"{summarize_claims(outcome.results.rows)}\n"
         f"report:  {outcome.report_path}\nresults: {outcome.results_path}"
     )
-
-
-def _command(*words: object, **options: object) -> str:
-    """What has to be typed to do it again; what is None, false or empty is left out."""
-    for name, value in options.items():
-        for one in value if isinstance(value, list) else [value]:
-            if one not in (None, False):
-                words += (f"--{name}",) if one is True else (f"--{name}", one)
-    return shlex.join(["deepsphere", *map(str, words)])
-
-
-def _say(text: str) -> None:
-    """Write lines that can be copied: no wrapping, no colours."""
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)

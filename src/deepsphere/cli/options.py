@@ -1,10 +1,12 @@
-"""Options that several commands share, described once."""
+"""Options that several commands share, described once, and how they speak to the user."""
 
+import shlex
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from deepsphere.experiments.reading import parse_value, recipe_names
 
@@ -17,9 +19,11 @@ Output = Annotated[
 Data = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR",
-        help="Folder with the four MNIST files (IDX, also gzipped). Without it, recipes use the "
-        "1,797 digits that come with scikit-learn.",
+        metavar="PATH",
+        help="Of digits: the folder with the four MNIST files (IDX, also gzipped); without it, "
+        "recipes use the 1,797 digits that come with scikit-learn. Of shapes: a folder or zip with "
+        "a sub-folder of meshes for each class, ModelNet, SHREC'17, or an .npz of meshes; without "
+        "it, procedural shapes.",
     ),
 ]
 Overwrite = Annotated[
@@ -72,11 +76,13 @@ class Precision(str, Enum):
     double = "64-true"
 
 
-class Network(str, Enum):
-    """Who learns."""
+class PerturbationName(str, Enum):
+    """How shapes are moved."""
 
-    deepsphere = "deepsphere"
-    cnn2d = "cnn2d"
+    none = "none"
+    translation = "translation"
+    z = "z"
+    so3 = "so3"
 
 
 class Projection(str, Enum):
@@ -165,3 +171,40 @@ def parse_changes(changes: list[str] | None) -> dict[str, Any]:
             )
         parsed[key.strip()] = parse_value(value.strip())
     return parsed
+
+
+def command_line(*words: object, **options: object) -> str:
+    """What has to be typed to do it again; what is None, false or empty is left out.
+
+    Parameters
+    ----------
+    words
+        After ``deepsphere``.
+    options
+        By name; those that can be repeated as lists.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> command_line("train", "digits", data=None, quick=True, set=["a=1", "b=2"])
+    'deepsphere train digits --quick --set a=1 --set b=2'
+    """
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one not in (None, False):
+                words += (f"--{name}",) if one is True else (f"--{name}", one)
+    return shlex.join(["deepsphere", *map(str, words)])
+
+
+def say(text: str) -> None:
+    """Write lines that can be copied: no wrapping, no colours.
+
+    Parameters
+    ----------
+    text
+        One line or several.
+    """
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)

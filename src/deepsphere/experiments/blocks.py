@@ -22,7 +22,7 @@ from deepsphere.experiments.training_record import read_record
 from deepsphere.experiments.training_run import RECORD_FILE, check_machine
 from deepsphere.graph import Pyramid, build_graph
 from deepsphere.sampling import sampling_from_spec
-from deepsphere.training.progress import make_bar
+from deepsphere.training.progress import open_bar
 from deepsphere.version import __version__
 
 _Record = TypeVar("_Record")
@@ -356,18 +356,13 @@ def build_levels(recipe: BlocksRecipe, block: UNetBlock) -> Pyramid:
 @contextmanager
 def _progress(num_runs: int, *, shown: bool) -> Iterator[Callable[[str], None]]:
     """A function that announces the next of so many runs on a bar."""
-    bar = make_bar()
-    task = bar.add_task("", total=num_runs)
-    num_begun = 0
+    with open_bar(shown=shown) as bar:
+        task = bar.add_task("", total=num_runs)
+        num_begun = 0
 
-    def advance(title: str) -> None:
-        nonlocal num_begun
-        bar.update(task, completed=num_begun, description=title)
-        num_begun += 1
+        def advance(title: str) -> None:
+            nonlocal num_begun
+            bar.update(task, completed=num_begun, description=title)
+            num_begun += 1
 
-    if shown:
-        bar.start()
-    try:
         yield advance
-    finally:
-        bar.stop()

@@ -70,6 +70,8 @@ EXTRAS = (
     ),
     Extra("plot", "maps, reports and the interactive globe", ("matplotlib", "plotly")),
     Extra("cosmology", "maps in FITS files, the published convention", ("astropy", "healpy")),
+    Extra("shapes", "meshes and the rays that see them", ("trimesh", "embreex")),
+    Extra("rivals", "training of the networks to compare with", ("deepsphere-torch",)),
     Extra("gpu", "kernels on a GPU (Linux)", ("triton",)),
 )
 """The optional parts, as `pyproject.toml` declares them."""

@@ -16,7 +16,7 @@ from deepsphere.data.shape_sources import MeshFile
 from deepsphere.data.shapes import Shape, ShapeSet
 from deepsphere.data.view_poses import Perturbation, draw_pose
 from deepsphere.sampling import Healpix, Sampling
-from deepsphere.training.progress import make_bar
+from deepsphere.training.progress import open_bar
 
 SIGNAL_SUFFIXES = (".npz", ".npy")
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
@@ -79,13 +79,8 @@ def project_files(
         ("unknown",),
         tuple(Shape(str(path), None, MeshFile(str(path))) for path in meshes),
     )
-    bar = make_bar()
-    task = bar.add_task("casting rays", total=len(shapes))
-    # one that is not on a terminal leaves an empty line
-    is_shown = progress and bar.console.is_terminal
-    try:
-        if is_shown:
-            bar.start()
+    with open_bar(shown=progress) as bar:
+        task = bar.add_task("casting rays", total=len(shapes))
         projected = project_shapes(
             shapes,
             sampling,
@@ -95,9 +90,6 @@ def project_files(
             seed=rotate or 0,
             advance=lambda: bar.advance(task),
         )
-    finally:
-        if is_shown:
-            bar.stop()
     _write(target, projected, overwrite=overwrite)
     if picture is not None:
         _draw(picture, projected, perturbation, rotate or 0, overwrite=overwrite)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import lightning
 from rich.progress import Progress, TaskID
 
-from deepsphere.training.progress import make_bar
+from deepsphere.training.progress import open_bar
 
 
 class _EpochCounter(lightning.Callback):
@@ -101,11 +101,5 @@ def run_progress(num_runs: int, num_epochs: int, *, shown: bool) -> Iterator[Run
     ------
     RunProgress
     """
-    bar = make_bar()
-    progress = RunProgress(bar, num_runs=num_runs, num_epochs=num_epochs)
-    if shown:
-        bar.start()
-    try:
-        yield progress
-    finally:
-        bar.stop()
+    with open_bar(shown=shown) as bar:
+        yield RunProgress(bar, num_runs=num_runs, num_epochs=num_epochs)

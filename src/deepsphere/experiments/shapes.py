@@ -101,7 +101,7 @@ def training_fingerprint(recipe: ShapesRecipe, network: NetworkSection, data: st
     """
     decisive = [
         network.model_dump(mode="json", exclude={"name", "protocols", "training"}),
-        recipe.training_of(network).model_dump(mode="json", exclude={"num_threads"}),
+        recipe.training_of(network).model_dump(mode="json", exclude={"num_threads", "most_epochs"}),
     ]
     return f"{_hashed(decisive)}-{data}-{__version__}"
 

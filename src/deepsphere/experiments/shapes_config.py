@@ -1,7 +1,7 @@
 """The recipe of the shapes experiment: the data, the networks of the table, their training."""
 
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -21,7 +21,7 @@ from deepsphere.experiments.config import (
 )
 
 Perturbation = Literal["none", "translation", "z", "so3"]
-Protocol = Literal["x/x", "z/z", "so3/so3", "z/so3"]
+Protocol = Literal["x/x", "z/z", "so3/so3", "z/so3", "so3/x"]
 ModelName = Literal["fcn", "cnn2d", "cohen", "esteves", "cube_cnn", "ugscnn"]
 
 _PERTURBATIONS: dict[str, Perturbation] = {"x": "translation", "z": "z", "so3": "so3"}
@@ -88,6 +88,8 @@ class ShapesTraining(Section):
     ----------
     epochs, batch_size
         Passes over the training shapes, and signals a step.
+    most_epochs
+        No network is trained longer, whatever its own values say; no bound where it is not given.
     views_per_epoch
         Views of each shape in one epoch; the epochs take turns over all of them.
     learning_rate, weight_decay, schedule, optimizer, epsilon, momentum, step_epochs, step_factor
@@ -99,6 +101,7 @@ class ShapesTraining(Section):
     """
 
     epochs: Count = 20
+    most_epochs: Count | None = None
     batch_size: Count = 32
     views_per_epoch: Count = 1
     learning_rate: Positive = 5e-3
@@ -192,12 +195,16 @@ class CostsSection(Section):
         Each network has at least so many turns, and more until the time is over.
     num_threads
         Threads of the CPU; torch's own choice where it is not given.
+    beside
+        Names of the networks with whose times those of the rivals are compared; the first network
+        where none is given.
     """
 
     batch_sizes: Annotated[tuple[Count, ...], BeforeValidator(tuple_of_list)] = (1, 32)
     min_repeats: Count = 3
     seconds: NotNegative = 20.0
     num_threads: Count | None = None
+    beside: Annotated[tuple[str, ...], BeforeValidator(tuple_of_list)] = ()
 
 
 class ShapesRecipe(Recipe):
@@ -242,6 +249,8 @@ class ShapesRecipe(Recipe):
         check_names_differ("seeds", map(str, self.seeds))
         for network in self.networks:
             self.training_of(network)
+        for name in self.costs.beside if self.costs is not None else ():
+            self.network(name)
         return self
 
     def network(self, name: str) -> NetworkSection:
@@ -279,7 +288,7 @@ class ShapesRecipe(Recipe):
         -------
         ShapesTraining
         """
-        return ShapesTraining.model_validate({**self.training.model_dump(), **network.training})
-
-
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+        values = {**self.training.model_dump(), **network.training}
+        training = ShapesTraining.model_validate(values)
+        epochs = min(training.epochs, training.most_epochs or training.epochs)
+        return training.model_copy(update={"epochs": epochs})

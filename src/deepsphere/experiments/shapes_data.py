@@ -1,8 +1,7 @@
 """The shapes of the experiment, and their signals on a sampling."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,7 @@ from deepsphere.data.shape_files import open_shapes
 from deepsphere.data.shapes import ShapeSet, ShapeSplits
 from deepsphere.experiments.shapes_config import Perturbation, ShapesData
 from deepsphere.sampling import Sampling
-from deepsphere.training.progress import make_bar
+from deepsphere.training.progress import open_bar
 
 # The digest of a mesh needs all of its file: of larger sets, names and classes have to do.
 _MOST_DIGESTED = 10_000
@@ -131,7 +130,7 @@ def project_splits(
     SplitSignals
     """
     scored = splits.test if section.scored_on == "test" else splits.validation
-    with shown_bar(progress) as bar:
+    with open_bar(shown=progress) as bar:
 
         def project(
             part: Part, shapes: ShapeSet, perturbation: Perturbation, num_views: int
@@ -196,26 +195,3 @@ def project_part(
         seed=section.split_seed + _SEED_OFFSETS[part],
         advance=lambda: bar.advance(task),
     )
-
-
-@contextmanager
-def shown_bar(shown: bool) -> Iterator[Progress]:
-    """A bar on a terminal; not started, it shows nothing.
-
-    Parameters
-    ----------
-    shown
-        Whether there is somebody to look at it.
-
-    Yields
-    ------
-    Progress
-    """
-    bar = make_bar()
-    # one that is not on a terminal leaves an empty line
-    if shown and bar.console.is_terminal:
-        bar.start()
-    try:
-        yield bar
-    finally:
-        bar.stop()

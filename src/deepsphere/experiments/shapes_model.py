@@ -14,7 +14,7 @@ from deepsphere.data.shape_files import open_shapes
 from deepsphere.data.shape_sources import MeshFile
 from deepsphere.data.shapes import Shape, ShapeSet
 from deepsphere.experiments.shapes_config import Perturbation, ShapesData
-from deepsphere.experiments.shapes_data import open_splits, project_part, shown_bar
+from deepsphere.experiments.shapes_data import open_splits, project_part
 from deepsphere.experiments.trainable import experiment_of_metadata
 from deepsphere.sampling import Sampling
 from deepsphere.training import (
@@ -26,6 +26,7 @@ from deepsphere.training import (
     read_metadata,
 )
 from deepsphere.training.checkpoint import model_sampling
+from deepsphere.training.progress import open_bar
 
 Split = Literal["train", "validation", "test", "all"]
 
@@ -98,7 +99,7 @@ class ShapesModel:
             )
         if num_views is None:
             num_views = 1 if perturbation == "none" else self.data.test_views
-        with shown_bar(progress) as bar:
+        with open_bar(shown=progress) as bar:
             return project_part(
                 shapes,
                 self.sampling,
@@ -206,7 +207,9 @@ def open_shapes_model(checkpoint: Path) -> ShapesModel:
     )
 
 
-def open_part(model: ShapesModel, data: Path | None, split: Split) -> ShapeSet:
+def open_part(
+    model: ShapesModel, data: Path | None, split: Split | None = None
+) -> tuple[ShapeSet, Split]:
     """Shapes to be described: those of a split, split as in training.
 
     Parameters
@@ -217,12 +220,14 @@ def open_part(model: ShapesModel, data: Path | None, split: Split) -> ShapeSet:
         Where the shapes lie. The meshes of a folder without sub-folders have no class, and are
         not split. None for procedural shapes.
     split
-        Which of them.
+        Which of them; None for the test shapes, or all where they are not split.
 
     Returns
     -------
-    ShapeSet
+    shapes : ShapeSet
         Not empty.
+    split : str
+        Which they are.
 
     Raises
     ------
@@ -230,13 +235,18 @@ def open_part(model: ShapesModel, data: Path | None, split: Split) -> ShapeSet:
         See `open_shapes`; or if the split is unknown or empty, or data are not given for a model
         of other than procedural shapes.
     """
-    if split not in get_args(Split):
+    if split not in (None, *get_args(Split)):
         raise ValueError(f"split must be one of {', '.join(get_args(Split))}, got {split!r}")
     if data is None:
         _check_procedural(model)
     loose = None if data is None else _loose_meshes(data, model.classes)
     if loose is not None:
-        return loose
+        if split not in (None, "all"):
+            raise ValueError(
+                f"split must be all for a folder without a sub-folder for each class, got {split}"
+            )
+        return loose, "all"
+    split = split or "test"
     splits = open_splits(model.data, data)
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     chosen = [*parts.values()] if split == "all" else [parts[split]]
@@ -251,7 +261,7 @@ def open_part(model: ShapesModel, data: Path | None, split: Split) -> ShapeSet:
         raise ValueError(
             f"split must hold shapes, got {split}, which is empty; choose {' or '.join(filled)}"
         )
-    return shapes
+    return shapes, split
 
 
 def _check_procedural(model: ShapesModel) -> None:

@@ -29,6 +29,10 @@ class ShapesKey:
     perturbation: Perturbation
     seed: int
 
+    def __hash__(self) -> int:
+        """That of the folder: the network holds dicts, which have none."""
+        return hash(self.folder)
+
     @property
     def title(self) -> str:
         """The training in words."""

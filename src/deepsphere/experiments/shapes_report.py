@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from deepsphere.data.mesh_signals import VIEW_RADIUS
+from deepsphere.data.meshes import MeshError
 from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE
 from deepsphere.experiments.pages import ReportPage, write_reproduction
 from deepsphere.experiments.results import (
@@ -17,17 +18,22 @@ from deepsphere.experiments.results import (
     summarize_claims,
     tabulate,
 )
-from deepsphere.experiments.shapes_config import NetworkSection, Protocol, ShapesRecipe
+from deepsphere.experiments.shapes_config import (
+    NetworkSection,
+    Protocol,
+    ShapesRecipe,
+    perturbations_of,
+)
 from deepsphere.experiments.shapes_costs import inference_work
 from deepsphere.experiments.shapes_data import open_splits
-from deepsphere.experiments.shapes_rows import SCORE_MEASURES, ShapesMeasured
+from deepsphere.experiments.shapes_rows import SCORE_MEASURES, ShapesMeasured, shown
 from deepsphere.plotting import Card, Report, plot_confusion, plot_training_curves
 from deepsphere.plotting.meshes import plot_mesh_signals
 from deepsphere.plotting.style import INK, MUTED, PALETTE, new_figure, style_axes
 from deepsphere.sampling import sampling_from_spec
 from deepsphere.training.progress import track
 
-_TABLE_MEASURES = SCORE_MEASURES[:4]  # the macro mAP is among all results below
+_TABLE_MEASURES = SCORE_MEASURES[:4]  # the others are among all results below
 _NUM_PICTURES = 3
 _MOST_CLASSES_SHOWN = 20  # of a confusion matrix that can be read
 
@@ -104,10 +110,11 @@ def table_rows(recipe: ShapesRecipe, measured: ShapesMeasured) -> tuple[list[str
     rows = []
     for network in recipe.networks:
         for protocol in network.protocols or (None,):
-            row = [network.name, "–" if protocol is None else protocol.upper().replace("X", "x")]
+            row = [network.name, "–" if protocol is None else shown(protocol)]
             row += _scores(network, protocol, measured)
             if measured.costs is None:
-                records = measured.trainings(network, "so3") if protocol else []
+                train = perturbations_of(protocol)[0] if protocol else "none"
+                records = measured.trainings(network, train)
                 row.append(f"{records[0].num_parameters:,}" if records else "–")
             else:
                 costs = measured.costs.networks[network.name]
@@ -126,7 +133,7 @@ def _scores(
         return ["–"] * (len(_TABLE_MEASURES) + 1)
     scores = measured.of(network, protocol)
     shown = [mean_and_error([m.read(score) for score in scores], "%") for m in _TABLE_MEASURES]
-    train = "z" if protocol.startswith("z") else "so3" if protocol == "so3/so3" else "translation"
+    train, _ = perturbations_of(protocol)
     changes = [record.descriptor_change for record in measured.trainings(network, train)]
     return [*shown, f"{fmean(changes):.3g}"]
 
@@ -151,7 +158,7 @@ def _write_summary(
     cards = []
     for protocol in ours.protocols:
         values = [score.weighted_f1 for score in measured.of(ours, protocol)]
-        cards.append(Card(f"F1 {protocol.upper()}", f"{fmean(values):.1f} %", note=ours.name))
+        cards.append(Card(f"F1 {shown(protocol)}", f"{fmean(values):.1f} %", note=ours.name))
     if measured.costs is not None:
         costs = measured.costs.networks[ours.name]
         work = inference_work(max(recipe.costs.batch_sizes) if recipe.costs else 1)
@@ -223,11 +230,15 @@ def _write_signals(page: ReportPage, recipe: ShapesRecipe, data: Path | None) ->
 
     page.report.section("What the networks see")
     sampling = sampling_from_spec(recipe.networks[0].sampling)
-    scored = open_splits(recipe.data, data).test
+    splits = open_splits(recipe.data, data)
+    scored = splits.test if recipe.data.scored_on == "test" else splits.validation
     chosen = np.unique(np.linspace(0, len(scored) - 1, _NUM_PICTURES + 2)[1:-1].astype(int))
     for index in chosen.tolist():
         shape = scored.shapes[index]
-        mesh = scale_mesh(normalize_mesh(shape.read()), radius=VIEW_RADIUS)
+        try:
+            mesh = scale_mesh(normalize_mesh(shape.read()), radius=VIEW_RADIUS)
+        except MeshError:
+            continue  # it was skipped, which the notes say
         name = scored.classes[shape.label] if shape.label is not None else "unknown class"
         figure = plot_mesh_signals(
             mesh, mesh_signals(mesh, sampling.points).values, sampling, title=name

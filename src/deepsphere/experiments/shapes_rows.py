@@ -70,6 +70,9 @@ SCORE_MEASURES = (
     ScoreMeasure("accuracy", lambda score: score.accuracy),
     ScoreMeasure("mAP", lambda score: score.retrieval["micro"]["mAP"]),
     ScoreMeasure("NDCG", lambda score: score.retrieval["micro"]["NDCG"]),
+    ScoreMeasure("P@N", lambda score: score.retrieval["micro"]["P@N"]),
+    ScoreMeasure("R@N", lambda score: score.retrieval["micro"]["R@N"]),
+    ScoreMeasure("F1@N", lambda score: score.retrieval["micro"]["F1@N"]),
     ScoreMeasure("macro mAP", lambda score: score.retrieval["macro"]["mAP"]),
 )
 CHANGE = "rotation error of the logits"
@@ -183,27 +186,24 @@ class _Rows:
     @cached_property
     def _comparisons(self) -> dict[str, list[float]]:
         found: dict[str, list[float]] = {}
-        ours = self.recipe.networks[0]
         costs = self.measured.costs
         if costs is not None and self.recipe.costs is not None:
-            works = _works(self.recipe)
-            for network in self.recipe.networks[1:]:
-                for work in works:
-                    theirs = costs.networks[network.name].median(work)
-                    found[_ratio(network, ours, work)] = [
-                        theirs / costs.networks[ours.name].median(work)
+            for rival, own in _compared(self.recipe):
+                for work in _works(self.recipe):
+                    theirs = costs.networks[rival.name].median(work)
+                    found[_ratio(rival, own, work)] = [
+                        theirs / costs.networks[own.name].median(work)
                     ]
-        rivals = [other for other in self.recipe.networks if other.model != "fcn"]
-        for protocol in ours.protocols:
-            scored = [rival for rival in rivals if protocol in rival.protocols]
-            if scored:
-                best = max(self._f1(rival, protocol) for rival in scored)
-                mine = max(
+        for protocol in _contested(self.recipe):
+            best = {
+                is_rival: max(
                     self._f1(network, protocol)
                     for network in self.recipe.networks
-                    if network.model == "fcn" and protocol in network.protocols
+                    if (network.model != "fcn") == is_rival and protocol in network.protocols
                 )
-                found[_ahead(protocol)] = [mine - best]
+                for is_rival in (False, True)
+            }
+            found[_ahead(protocol)] = [best[False] - best[True]]
         for network in self.recipe.networks:
             if {"so3/so3", "z/so3"} <= set(network.protocols):
                 lost = self._f1(network, "so3/so3") - self._f1(network, "z/so3")
@@ -242,18 +242,12 @@ def row_names(recipe: ShapesRecipe) -> list[tuple[str, str]]:
             names.append((f"{network.name}, parameters", ""))
             names += [(f"{network.name}, {work}", "ms") for work in _works(recipe)]
             names.append((f"{network.name}, memory of a training step", "MB"))
-    ours = recipe.networks[0]
-    if recipe.costs is not None:
-        names += [
-            (_ratio(network, ours, work), "")
-            for network in recipe.networks[1:]
-            for work in _works(recipe)
-        ]
     names += [
-        (_ahead(protocol), "%")
-        for protocol in ours.protocols
-        if any(other.model != "fcn" and protocol in other.protocols for other in recipe.networks)
+        (_ratio(rival, own, work), "")
+        for rival, own in _compared(recipe)
+        for work in _works(recipe)
     ]
+    names += [(_ahead(protocol), "%") for protocol in _contested(recipe)]
     names += [
         (_lost(network), "%")
         for network in recipe.networks
@@ -277,12 +271,30 @@ def _ratio(network: NetworkSection, ours: NetworkSection, work: str) -> str:
     return f"{network.name} over {ours.name}, {work}"
 
 
+def _contested(recipe: ShapesRecipe) -> list[Protocol]:
+    """The protocols of the first network under which there are graph networks and rivals."""
+    return [
+        protocol
+        for protocol in recipe.networks[0].protocols
+        if len({n.model == "fcn" for n in recipe.networks if protocol in n.protocols}) > 1
+    ]
+
+
 def _ahead(protocol: Protocol) -> str:
     return f"F1 {shown(protocol)}, best graph network less best rival"
 
 
 def _lost(network: NetworkSection) -> str:
     return f"{network.name}, F1 SO3/SO3 less z/SO3"
+
+
+def _compared(recipe: ShapesRecipe) -> list[tuple[NetworkSection, NetworkSection]]:
+    """The pairs of a rival and a network whose times are compared."""
+    if recipe.costs is None:
+        return []
+    own = [recipe.network(name) for name in recipe.costs.beside] or [recipe.networks[0]]
+    rivals = [network for network in recipe.networks if network.model != "fcn"]
+    return [(rival, network) for network in own for rival in rivals if rival.name != network.name]
 
 
 def _works(recipe: ShapesRecipe) -> list[str]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from deepsphere.training import (
     SphericalShapes,
     compute_outputs,
     fit,
+    read_metadata,
     save,
     seeded,
 )
@@ -100,6 +102,7 @@ def train_network(
     domain: Pyramid | Sampling,
     folder: Path,
     options: RunOptions,
+    fingerprint: str | None = None,
     resume: Path | None = None,
     callbacks: Sequence[lightning.Callback] = (),
 ) -> tuple[FitResult, SphericalShapes]:
@@ -121,6 +124,8 @@ def train_network(
         For checkpoints and logs; those of an earlier training are replaced.
     options
         How this machine computes.
+    fingerprint
+        Of recipe and data, for the checkpoints.
     resume
         A checkpoint of the same training to go on from.
     callbacks
@@ -141,7 +146,20 @@ def train_network(
         views_per_epoch=training.views_per_epoch,
         seed=key.seed,
     )
-    module = SphereModule(model, _task(training, classes), optimization=optimization_of(training))
+    # in every checkpoint: whoever scores one has to know what it was not trained on
+    origin = {
+        "recipe": recipe.model_dump(mode="json", include={"title", "data"}),
+        "network": key.network.model_dump(mode="json", include={"name"}),
+        "perturbation": key.perturbation,
+        "seed": key.seed,
+        "fingerprint": fingerprint,
+    }
+    module = SphereModule(
+        model,
+        _task(training, classes),
+        optimization=optimization_of(training),
+        metadata=Metadata(training=origin),
+    )
     with cpu_threads(training.num_threads):
         result = fit(
             module,
@@ -157,19 +175,8 @@ def train_network(
             progress=options.progress,
             callbacks=callbacks,
         )
-    values = {
-        "recipe": recipe.model_dump(mode="json", include={"title", "data"}),
-        "network": key.network.model_dump(mode="json", include={"name"}),
-        "optimization": training.model_dump(mode="json"),
-        "perturbation": key.perturbation,
-        "seed": key.seed,
-    }
-    metadata = Metadata(
-        class_names=module.metadata.class_names,
-        projection=module.metadata.projection,
-        normalization=module.metadata.normalization,
-        task=module.metadata.task,
-        training=values,
+    metadata = replace(
+        module.metadata, training={**origin, "optimization": training.model_dump(mode="json")}
     )
     save(folder / MODEL_FILE, module.model, metadata=metadata, overwrite=True)
     return result, data
@@ -215,7 +222,8 @@ def run_network(
         domain=domain,
         folder=folder,
         options=options,
-        resume=resumable(folder / LAST_FILE),
+        fingerprint=fingerprint,
+        resume=_resumable(folder / LAST_FILE, fingerprint),
         callbacks=callbacks,
     )
     model, start = result.module.model, time.perf_counter()
@@ -284,6 +292,14 @@ def change_between_views(outputs: torch.Tensor) -> float:
     """
     first, others = outputs[:, :1], outputs[:, 1:]
     return relative_change(others, first.expand_as(others))
+
+
+def _resumable(path: Path, fingerprint: str) -> Path | None:
+    """The checkpoint, where there is a whole one of this very training."""
+    if resumable(path) is None:
+        return None
+    training = read_metadata(path).training or {}
+    return path if training.get("fingerprint") == fingerprint else None
 
 
 def _task(

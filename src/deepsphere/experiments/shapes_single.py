@@ -192,7 +192,7 @@ def evaluate_one(
     """
     check_no_results(output, overwrite=overwrite)
     model = open_shapes_model(checkpoint)
-    shapes = open_part(model, data, "test")
+    shapes, _ = open_part(model, data, "test")
     model.check_classes(shapes)
     if (shapes.labels < 0).any():
         raise ValueError(
@@ -211,9 +211,7 @@ def evaluate_one(
         f"mAP, {moved}": score.retrieval["micro"]["mAP"],
         f"NDCG, {moved}": score.retrieval["micro"]["NDCG"],
     }
-    rows = [
-        make_row(name, [value], unit="%", seconds=seconds) for name, value in measured.items()
-    ]
+    rows = [make_row(name, [value], unit="%", seconds=seconds) for name, value in measured.items()]
     count = float(num_parameters(model.model))
     results = Results(
         rows=[*rows, make_row("parameters", [count], seconds=0.0)],
@@ -242,7 +240,9 @@ def _perturbation(request: TrainingRequest) -> Perturbation:
     return request.perturbation
 
 
-def _changed(network: NetworkSection, *, sampling: str | None, epochs: int | None) -> NetworkSection:
+def _changed(
+    network: NetworkSection, *, sampling: str | None, epochs: int | None
+) -> NetworkSection:
     """The network with another sampling and other epochs, where they are given."""
     changes = {}
     if sampling is not None:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from deepsphere.data import (
@@ -100,7 +101,7 @@ def predict_file(
         )
     predictions = predict(
         load(checkpoint),
-        file.signals,
+        _normalized(file.signals, metadata.normalization),
         batch_size=batch_size,
         ordering=ordering or file.ordering,
         sampling=file.sampling,
@@ -109,6 +110,20 @@ def predict_file(
     )
     write_predictions(target, predictions, class_names=metadata.class_names, overwrite=overwrite)
     return PredictionSummary(*file.signals.shape, path=target)
+
+
+def _normalized(
+    signals: Float[np.ndarray, "signals vertices channels"], normalization: dict[str, Any] | None
+) -> Float[np.ndarray, "signals vertices channels"]:
+    """The signals, scaled as those of the training were; as they are if they were not scaled."""
+    from deepsphere.training import ChannelScaling
+
+    if normalization is None:
+        return signals
+    scaling = ChannelScaling.from_values(normalization)
+    if signals.shape[-1] != len(scaling.mean):
+        return signals  # the model has its own error for that
+    return scaling.apply(torch.from_numpy(signals)).numpy()
 
 
 def plot_file(

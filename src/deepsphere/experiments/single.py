@@ -9,7 +9,7 @@ from rich.console import Console
 from deepsphere.data import ImageSplit, load_mnist
 from deepsphere.experiments.digits_config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits_data import load_images
-from deepsphere.experiments.digits_record import NETWORKS, RunKey
+from deepsphere.experiments.digits_record import NETWORKS, NetworkName, RunKey
 from deepsphere.experiments.digits_run import (
     build_domain,
     sampling_of,
@@ -34,6 +34,7 @@ from deepsphere.training import (
     load,
     read_metadata,
 )
+
 
 def train_request(
     request: TrainingRequest, output: Path, *, resume: bool, overwrite: bool, options: RunOptions
@@ -62,7 +63,8 @@ def train_request(
             f"perturbation must be given for shapes only, got {request.perturbation} for digits; "
             "use --rotate or --no-rotate"
         )
-    network = next((name for name in NETWORKS if name == (request.network or NETWORKS[0])), None)
+    networks: dict[str, NetworkName] = {name: name for name in NETWORKS}
+    network = networks.get(request.network or NETWORKS[0])
     if network is None:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {request.network!r}")
     named = {"graph.sampling": request.sampling, "training.epochs": request.epochs}

@@ -362,7 +362,7 @@ class _MaxOverChildren(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.group_size is not None:
             return x.unflatten(-2, (-1, self.group_size)).amax(dim=-2)
-        return self.with_indices(x)[0]
+        return self._in_place([self._children(x, table).amax(dim=-2) for table in self._tables()])
 
     def with_indices(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The maxima, and the vertices where they are."""
@@ -371,17 +371,26 @@ class _MaxOverChildren(nn.Module):
             first = torch.arange(0, x.shape[-2], self.group_size, device=x.device)
             return maxima, first[:, None] + child
         parts, indices = [], []
-        for index in range(self.num_classes):
-            table: Tensor = getattr(self, f"children_{index}")
-            children = x.index_select(-2, table.reshape(-1)).unflatten(-2, table.shape)
-            maxima, child = children.max(dim=-2)
+        for table in self._tables():
+            maxima, child = self._children(x, table).max(dim=-2)
             parts.append(maxima)
             whole = table[..., None].expand(*child.shape[:-2], *table.shape, child.shape[-1])
             indices.append(whole.gather(-2, child[..., None, :]).squeeze(-2))
-        return (
-            torch.cat(parts, dim=-2).index_select(-2, self.place),
-            torch.cat(indices, dim=-2).index_select(-2, self.place),
-        )
+        return self._in_place(parts), self._in_place(indices)
+
+    def _tables(self) -> list[Tensor]:
+        """The children of the coarse vertices, one table for each class of width."""
+        return [getattr(self, f"children_{index}") for index in range(self.num_classes)]
+
+    def _children(self, x: Tensor, table: Tensor) -> Tensor:
+        """The values of the children in a table, side by side."""
+        return x.index_select(-2, table.reshape(-1)).unflatten(-2, table.shape)
+
+    def _in_place(self, parts: list[Tensor]) -> Tensor:
+        """The rows of all classes in the order of the coarse vertices."""
+        if len(parts) == 1:  # one class holds the rows in their order
+            return parts[0]
+        return torch.cat(parts, dim=-2).index_select(-2, self.place)
 
 
 def _child_tables(membership: csr_matrix) -> tuple[list[np.ndarray], np.ndarray]:

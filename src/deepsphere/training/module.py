@@ -29,8 +29,8 @@ class SphereModule(lightning.LightningModule):
     optimization
         How it learns.
     metadata
-        What the checkpoint shall say about inputs and outputs; task, class names and optimization
-        are filled in.
+        What the checkpoint shall say about inputs, outputs and the training; task, class names and
+        optimization are filled in.
 
     Raises
     ------
@@ -50,11 +50,12 @@ class SphereModule(lightning.LightningModule):
         self.model = model
         self.task = task
         self.optimization = optimization or Optimization()
+        metadata = metadata or Metadata()
         self.metadata = replace(
-            metadata or Metadata(),
+            metadata,
             task=task.spec,
             class_names=None if isinstance(task, Regression) else task.class_names,
-            training=self.optimization.values,
+            training={**(metadata.training or {}), **self.optimization.values},
         )
         checkpoint_entry(model, self.metadata)  # now, rather than after the first epoch
         self.save_hyperparameters(self.optimization.values)
@@ -126,5 +127,5 @@ class SphereModule(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds the model and says what it means."""
-        training = {**self.optimization.values, "max_epochs": self.trainer.max_epochs}
+        training = {**(self.metadata.training or {}), "max_epochs": self.trainer.max_epochs}
         checkpoint[ENTRY] = checkpoint_entry(self.model, replace(self.metadata, training=training))

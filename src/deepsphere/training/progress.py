@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -34,6 +35,34 @@ def make_bar(*columns: TextColumn) -> Progress:
         console=Console(stderr=True),
         transient=True,
     )
+
+
+@contextmanager
+def open_bar(*, shown: bool) -> Iterator[Progress]:
+    """Progress bar on the terminal for as long as a block runs.
+
+    Parameters
+    ----------
+    shown
+        Whether there is somebody to look at it.
+
+    Yields
+    ------
+    rich.progress.Progress
+        Without tasks.
+
+    Examples
+    --------
+    >>> with open_bar(shown=False) as bar:
+    ...     task = bar.add_task("nothing", total=1)
+    """
+    bar = make_bar()
+    # to stop what was not started, or is not on a terminal, would write an empty line
+    if not (shown and bar.console.is_terminal):
+        yield bar
+        return
+    with bar:
+        yield bar
 
 
 def track(

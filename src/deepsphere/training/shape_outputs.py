@@ -89,7 +89,8 @@ def compute_outputs(
             for start in starts:
                 indices = range(start, min(start + batch_size, num_signals))
                 signals = np.stack([projected.signal(*divmod(i, num_views)) for i in indices])
-                described = classifier.describe(scaling.apply(torch.from_numpy(signals).to(parameter)))
+                scaled = scaling.apply(torch.from_numpy(signals).to(parameter))
+                described = classifier.describe(scaled)
                 descriptors.append(described.float().cpu())
                 logits.append(classifier.classify(described).float().cpu())
     finally:

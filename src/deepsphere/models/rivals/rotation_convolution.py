@@ -23,12 +23,12 @@ QUARTER_TURN = np.array([np.pi / 2])
 
 
 class RingFilters(nn.Module):
-    r"""Filters that consist of points on a ring, and a bias for each output channel.
+    r"""Filters that consist of points on a ring.
 
     .. math:: w_n = \frac{1}{\sqrt{2 b \, c}} \sum_{k < 2b} \psi_k e^{i n \pi k / b}, \quad n \ge 0
 
     for each pair of channels, c of them before: all that a correlation knows of the filter ψ.
-    Values are drawn uniformly between -1 and 1, biases are zero.
+    Values are drawn uniformly between -1 and 1.
 
     Parameters
     ----------
@@ -49,7 +49,6 @@ class RingFilters(nn.Module):
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(in_channels, out_channels, 2 * bandwidth))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
         nn.init.uniform_(self.weight, -1, 1)
         scale = 1 / math.sqrt(2 * bandwidth * in_channels)
         self.matrices = RoundedArrays(partial(_ring_matrices, bandwidth, num_orders, scale))
@@ -63,12 +62,12 @@ class RingFilters(nn.Module):
 class SphereConvolution(nn.Module):
     r"""The correlation of maps with filters on the equator, which makes functions of rotations.
 
-    .. math:: h(R) = a + \sum_i \sum_{k < 2b} \psi_{ik} \, f_i(R x_k) / \sqrt{2 b \, c},
+    .. math:: h(R) = \sum_i \sum_{k < 2b} \psi_{ik} \, f_i(R x_k) / \sqrt{2 b \, c},
               \quad x_k = (\cos(\pi k / b), \sin(\pi k / b), 0),
 
     where f are the c channels of maps on the grid of bandwidth b, without the degrees that are
-    not kept, and a the bias: :math:`\int \psi(R^{-1} x) f(x) dx` with a filter of 2b points. In
-    coefficients, as defined by `RotationTransform`,
+    not kept: :math:`\int \psi(R^{-1} x) f(x) dx` with a filter of 2b points. In coefficients, as
+    defined by `RotationTransform`,
 
     .. math:: H^l_{mn} = \sum_i w_{in} \, d^l_{n0}(\pi / 2) \, f^l_{im},
 
@@ -127,18 +126,18 @@ class SphereConvolution(nn.Module):
 class RotationConvolution(nn.Module):
     r"""The correlation of functions of rotations with filters on a ring of rotations.
 
-    .. math:: h(R) = a + \sum_i \sum_{k < 2b} \psi_{ik} \, f_i(R R_k) / \sqrt{2 b \, c}, \quad
+    .. math:: h(R) = \sum_i \sum_{k < 2b} \psi_{ik} \, f_i(R R_k) / \sqrt{2 b \, c}, \quad
               R_k = Z(\pi k / b) Y(\pi / 2),
 
-    where f are the c channels of functions, without the degrees that are not kept, and a the
-    bias: :math:`\int \psi(R^{-1} Q) f(Q) dQ` with a filter of 2b rotations. In coefficients, as
+    where f are the c channels of functions, without the degrees that are not kept:
+    :math:`\int \psi(R^{-1} Q) f(Q) dQ` with a filter of 2b rotations. In coefficients, as
     defined by `RotationTransform`,
 
     .. math:: H^l_{mn} = \sum_i w_{in} \sum_p F^l_{imp} \, d^l_{np}(\pi / 2).
 
     The product of the blocks of f and of the filter, which is what is done for filters of any
     shape, falls into a turn that is the same for all channels, and a product of channels for each
-    order n: fewer operations by the size of a block. The bias is left to what follows.
+    order n: fewer operations by the size of a block.
 
     Parameters
     ----------

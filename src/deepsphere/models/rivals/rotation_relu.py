@@ -97,9 +97,10 @@ class _ReluOfRows(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor | None, ...]:
         """The gradients in the rows and the shift."""
-        (gradient,) = grad_outputs
         rows, shift = ctx.saved_tensors
         synthesis, analysis = ctx.matrices
         of_rows, of_shift = torch.empty_like(rows), torch.zeros_like(shift)
@@ -142,9 +143,10 @@ class _ReluOfFilteredSeries(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor | None, ...]:
         """The gradients in the series, if asked for, and the filters."""
-        (gradient,) = grad_outputs
         series, filters, gamma_synthesis = ctx.saved_tensors
         of_series = torch.empty_like(series) if ctx.needs_input_grad[0] else None
         of_filters = torch.zeros_like(filters)
