@@ -246,6 +246,8 @@ class ShapesRecipe(Recipe):
     @model_validator(mode="after")
     def _name_networks_once(self) -> "ShapesRecipe":
         check_names_differ("networks", (network.name for network in self.networks))
+        # folders are named after them
+        check_names_differ("networks", (network.slug for network in self.networks))
         check_names_differ("seeds", map(str, self.seeds))
         for network in self.networks:
             self.training_of(network)

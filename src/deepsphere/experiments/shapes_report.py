@@ -1,11 +1,12 @@
 """The report of the shapes experiment: the table, what accuracy costs, and what networks see."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from deepsphere.data.mesh_signals import VIEW_RADIUS
@@ -26,8 +27,9 @@ from deepsphere.experiments.shapes_config import (
 )
 from deepsphere.experiments.shapes_costs import inference_work
 from deepsphere.experiments.shapes_data import open_splits
+from deepsphere.experiments.shapes_record import ShapesRecord
 from deepsphere.experiments.shapes_rows import SCORE_MEASURES, ShapesMeasured, shown
-from deepsphere.plotting import Card, Report, plot_confusion, plot_training_curves
+from deepsphere.plotting import Card, Report, plot_confusion
 from deepsphere.plotting.meshes import plot_mesh_signals
 from deepsphere.plotting.style import INK, MUTED, PALETTE, new_figure, style_axes
 from deepsphere.sampling import sampling_from_spec
@@ -256,24 +258,47 @@ def _write_training(
 ) -> None:
     """How the networks learned, and what the first one confuses."""
     page.report.section("Training")
-    histories = {
-        f"{key.network.name}, {key.perturbation}": [
-            {name: value for name, value in row.items() if name not in ("seconds",)}
-            for row in record.history
-        ]
-        for key, record in measured.records.items()
-        if key.seed == recipe.seeds[0]
-    }
-    if histories:
+    first = {key: of for key, of in measured.records.items() if key.seed == recipe.seeds[0]}
+    if first:
         page.figure(
-            plot_training_curves(histories),
+            _draw_histories(
+                {f"{key.network.name}, {key.perturbation}": first[key] for key in first}
+            ),
             "training",
-            alt="Loss and scores of every network over the epochs",
-            caption=f"Seed {recipe.seeds[0]}. The validation shapes are not the test shapes.",
+            alt="Training loss and validation accuracy of every network over the epochs",
+            caption=f"Seed {recipe.seeds[0]}; how training shapes are moved stands after the name. "
+            "The validation shapes are not the test shapes.",
         )
     ours = recipe.networks[0]
     if ours.protocols:
         _write_confusions(page, measured, ours, open_splits(recipe.data, data).classes)
+
+
+def _draw_histories(records: Mapping[str, ShapesRecord]) -> Figure:
+    """Loss and accuracy over the epochs, one colour for each training."""
+    figure = new_figure(9.6, 3.2 + 0.12 * len(records))
+    panels = figure.subplots(1, 2)
+    for axes, metric, label in zip(
+        panels,
+        ("train_loss", "val_accuracy"),
+        ("training loss", "validation accuracy"),
+        strict=True,
+    ):
+        for index, (name, record) in enumerate(records.items()):
+            rows = [row for row in record.history if metric in row]
+            axes.plot(
+                [row["epoch"] + 1 for row in rows],
+                [row[metric] for row in rows],
+                color=PALETTE[index % len(PALETTE)],
+                linestyle="-" if index < len(PALETTE) else "--",
+                label=name,
+            )
+        style_axes(axes, xlabel="epoch", ylabel=label, grid="both")
+    lines, names = panels[0].get_legend_handles_labels()
+    figure.legend(
+        lines, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8, labelcolor=INK
+    )
+    return figure
 
 
 def _write_confusions(
