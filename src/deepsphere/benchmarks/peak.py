@@ -4,7 +4,6 @@
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from torch import Tensor
 from deepsphere.benchmarks.setting import Setting, limited_threads
 from deepsphere.benchmarks.shapes import LayerShape, layer_inputs, layer_operator, tiny_operator
 from deepsphere.benchmarks.variants import LAYER_VARIANTS
-from deepsphere.experiments.memory import added_megabytes, resident_megabytes
+from deepsphere.experiments.memory import added_megabytes, ask_process, resident_megabytes
 from deepsphere.ops import release_memory
 
 Work = Literal["forward", "forward + backward"]
@@ -124,7 +123,8 @@ def measure_layer_memory(
         If the process fails, with the last line that it wrote.
     """
     layer_operator(shape, setting.folder)  # built here, or its memory would be counted
-    return _ask(
+    return ask_process(
+        __name__,
         {
             "variant": variant,
             "shape": asdict(shape),
@@ -133,7 +133,7 @@ def measure_layer_memory(
             "device": setting.device,
             "num_threads": setting.num_threads,
             "whole_process": whole_process,
-        }
+        },
     )
 
 
@@ -157,17 +157,7 @@ def measure_neighbor_memory(nside: int, num_neighbors: int, setting: Setting) ->
         If the process fails, with the last line that it wrote.
     """
     request = {"nside": nside, "num_neighbors": num_neighbors}
-    return _ask(request | {"num_threads": setting.num_threads})
-
-
-def _ask(request: dict[str, Any]) -> float:
-    """The answer of a fresh process."""
-    command = [sys.executable, "-W", "ignore", "-m", __name__, json.dumps(request)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        lines = answer.stderr.strip().splitlines() or [f"ended by signal {-answer.returncode}"]
-        raise RuntimeError(lines[-1])
-    return float(answer.stdout.split()[-1])
+    return ask_process(__name__, request | {"num_threads": setting.num_threads})
 
 
 def _answer(request: dict[str, Any]) -> float:

@@ -12,7 +12,13 @@ from deepsphere.data import Digits
 from deepsphere.experiments.digits_config import DigitsRecipe
 from deepsphere.experiments.digits_record import NetworkName, RunKey, RunRecord, Score
 from deepsphere.experiments.options import RunOptions, cpu_threads
-from deepsphere.experiments.training_run import LAST_FILE, MODEL_FILE, RECORD_FILE, resumable
+from deepsphere.experiments.training_run import (
+    LAST_FILE,
+    MODEL_FILE,
+    RECORD_FILE,
+    fit_with_options,
+    resumable,
+)
 from deepsphere.graph import Pyramid, build_graph
 from deepsphere.models import FCN, CNN2d, num_parameters
 from deepsphere.sampling import Equiangular, Sampling, sampling_from_spec
@@ -25,7 +31,6 @@ from deepsphere.training import (
     SphereModule,
     SphericalImages,
     evaluate_classifier,
-    fit,
     save,
     seeded,
 )
@@ -163,22 +168,18 @@ def train_network(
         ),
         metadata=Metadata(projection=images.projection),
     )
-    with cpu_threads(training.num_threads):
-        result = fit(
-            module,
-            images,
-            max_epochs=training.epochs,
-            seed=key.seed,
-            accelerator=options.accelerator,
-            devices=options.devices_for_lightning,
-            precision=options.precision,
-            output=folder,
-            overwrite=True,
-            resume=resume,
-            early_stopping=training.early_stopping,
-            progress=options.progress,
-            callbacks=callbacks,
-        )
+    result = fit_with_options(
+        module,
+        images,
+        epochs=training.epochs,
+        seed=key.seed,
+        folder=folder,
+        options=options,
+        num_threads=training.num_threads,
+        early_stopping=training.early_stopping,
+        resume=resume,
+        callbacks=callbacks,
+    )
     _save_model(folder, module, recipe, key)
     return result, images
 

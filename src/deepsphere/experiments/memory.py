@@ -1,11 +1,13 @@
 """Memory of this process, and what a call adds to it at its peak."""
 
 import ctypes
+import json
 import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -66,6 +68,40 @@ def added_megabytes(
     before = resident_megabytes("VmRSS")
     call()
     return resident_megabytes("VmHWM") - before
+
+
+def ask_process(module: str, request: Mapping[str, Any]) -> float:
+    """The number that a module, run as a program of its own, prints about a request.
+
+    Parameters
+    ----------
+    module
+        Its full name; it takes the request as JSON and prints a number last.
+    request
+        Plain values.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    RuntimeError
+        If the process fails, with the last line that it wrote.
+
+    Examples
+    --------
+    >>> ask_process("json.tool", {})
+    Traceback (most recent call last):
+    ...
+    RuntimeError: ...
+    """
+    command = [sys.executable, "-W", "ignore", "-m", module, json.dumps(request)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        lines = answer.stderr.strip().splitlines() or [f"ended by signal {-answer.returncode}"]
+        raise RuntimeError(lines[-1])
+    return float(answer.stdout.split()[-1])
 
 
 def _return_free_memory() -> None:

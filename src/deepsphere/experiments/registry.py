@@ -4,7 +4,8 @@ Recipes are read without torch, hence an experiment itself is imported only when
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -89,84 +90,26 @@ class Experiment:
     notes: Callable[[Any, Any], list[str]] = _no_notes
 
 
-def _digits() -> Experiment:
-    """Spherical digits, two networks."""
-    from deepsphere.experiments import digits, digits_report
+@dataclass(frozen=True)
+class _Place:
+    """Where the functions of an experiment are, as "module.function" within this package."""
 
-    return Experiment(
-        check=digits.check_run,
-        fingerprint=digits.experiment_fingerprint,
-        measure=digits.run_digits,
-        rows=digits.result_rows,
-        write_report=digits_report.write_report,
-    )
+    check: str
+    fingerprint: str
+    measure: str
+    rows: str
+    write_report: str
+    notes: str | None = None
 
-
-def _blocks() -> Experiment:
-    """What a network is built of, on two tasks."""
-    from deepsphere.experiments import blocks, blocks_report
-
-    return Experiment(
-        check=blocks.check_run,
-        fingerprint=blocks.experiment_fingerprint,
-        measure=blocks.run_blocks,
-        rows=blocks.result_rows,
-        write_report=blocks_report.write_report,
-    )
+    def load(self) -> Experiment:
+        """The functions, their modules imported now."""
+        given = {name: place for name, place in asdict(self).items() if place is not None}
+        return Experiment(**{name: _function(place) for name, place in given.items()})
 
 
-def _equivariance() -> Experiment:
-    """Error of graphs by degree, beside what was published."""
-    from deepsphere.experiments import curve_record, equivariance, equivariance_report
-
-    return Experiment(
-        check=equivariance.check_run,
-        fingerprint=curve_record.experiment_fingerprint,
-        measure=equivariance.measure_curves,
-        rows=equivariance.result_rows,
-        write_report=equivariance_report.write_report,
-        notes=equivariance.result_notes,
-    )
-
-
-def _kernel_widths() -> Experiment:
-    """Widths of Gaussian weights, tuned, published, and by a rule."""
-    from deepsphere.experiments import curve_record, kernel_widths, kernel_widths_report
-
-    return Experiment(
-        check=kernel_widths.check_run,
-        fingerprint=curve_record.experiment_fingerprint,
-        measure=kernel_widths.tune_widths,
-        rows=kernel_widths.result_rows,
-        write_report=kernel_widths_report.write_report,
-    )
-
-
-def _shapes() -> Experiment:
-    """3D shapes, networks on graphs and their rivals."""
-    from deepsphere.experiments import shapes, shapes_report, shapes_rows
-
-    return Experiment(
-        check=shapes.check_run,
-        fingerprint=shapes.experiment_fingerprint,
-        measure=shapes.measure_shapes,
-        rows=shapes_rows.result_rows,
-        write_report=shapes_report.write_report,
-        notes=shapes_rows.result_notes,
-    )
-
-
-def _spectrum() -> Experiment:
-    """Eigenvectors of graphs against spherical harmonics."""
-    from deepsphere.experiments import curve_record, spectrum, spectrum_report
-
-    return Experiment(
-        check=spectrum.check_run,
-        fingerprint=curve_record.experiment_fingerprint,
-        measure=spectrum.measure_spectra,
-        rows=spectrum.result_rows,
-        write_report=spectrum_report.write_report,
-    )
+def _function(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(".")
+    return getattr(import_module(f"deepsphere.experiments.{module}"), name)
 
 
 RECIPE_TYPES: dict[str, type[Recipe]] = {
@@ -179,13 +122,51 @@ RECIPE_TYPES: dict[str, type[Recipe]] = {
 }
 """The type of recipe of each experiment."""
 
-_EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
-    "digits": _digits,
-    "blocks": _blocks,
-    "equivariance": _equivariance,
-    "kernel-widths": _kernel_widths,
-    "shapes": _shapes,
-    "spectrum": _spectrum,
+_EXPERIMENTS: dict[str, _Place] = {
+    "digits": _Place(
+        check="digits.check_run",
+        fingerprint="digits.experiment_fingerprint",
+        measure="digits.run_digits",
+        rows="digits.result_rows",
+        write_report="digits_report.write_report",
+    ),
+    "blocks": _Place(
+        check="blocks.check_run",
+        fingerprint="blocks.experiment_fingerprint",
+        measure="blocks.run_blocks",
+        rows="blocks.result_rows",
+        write_report="blocks_report.write_report",
+    ),
+    "shapes": _Place(
+        check="shapes.check_run",
+        fingerprint="shapes.experiment_fingerprint",
+        measure="shapes.measure_shapes",
+        rows="shapes_rows.result_rows",
+        write_report="shapes_report.write_report",
+        notes="shapes_rows.result_notes",
+    ),
+    "equivariance": _Place(
+        check="equivariance.check_run",
+        fingerprint="curve_record.experiment_fingerprint",
+        measure="equivariance.measure_curves",
+        rows="equivariance.result_rows",
+        write_report="equivariance_report.write_report",
+        notes="equivariance.result_notes",
+    ),
+    "kernel-widths": _Place(
+        check="kernel_widths.check_run",
+        fingerprint="curve_record.experiment_fingerprint",
+        measure="kernel_widths.tune_widths",
+        rows="kernel_widths.result_rows",
+        write_report="kernel_widths_report.write_report",
+    ),
+    "spectrum": _Place(
+        check="spectrum.check_run",
+        fingerprint="curve_record.experiment_fingerprint",
+        measure="spectrum.measure_spectra",
+        rows="spectrum.result_rows",
+        write_report="spectrum_report.write_report",
+    ),
 }
 
 
@@ -206,4 +187,4 @@ def experiment_of(recipe: Recipe) -> Experiment:
     >>> experiment_of(DigitsRecipe(experiment="digits", title="a trial")).rows.__name__
     'result_rows'
     """
-    return _EXPERIMENTS[recipe.experiment]()
+    return _EXPERIMENTS[recipe.experiment].load()

@@ -5,7 +5,6 @@ network is measured; it prints megabytes.
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from deepsphere.experiments.memory import added_megabytes
+from deepsphere.experiments.memory import added_megabytes, ask_process
 from deepsphere.experiments.options import cpu_threads
 from deepsphere.experiments.shapes_config import CostsSection, NetworkSection, ShapesRecipe
 from deepsphere.experiments.shapes_run import (
@@ -241,12 +240,7 @@ def measure_step_memory(
         "batch_size": max(section.batch_sizes),
         "num_threads": section.num_threads,
     }
-    command = [sys.executable, "-W", "ignore", "-m", __name__, json.dumps(request)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        lines = answer.stderr.strip().splitlines() or [f"ended by signal {-answer.returncode}"]
-        raise RuntimeError(lines[-1])
-    return float(answer.stdout.split()[-1])
+    return ask_process(__name__, request)
 
 
 def _answer(request: dict[str, object]) -> float:

@@ -20,7 +20,13 @@ from deepsphere.experiments.shapes_config import (
 from deepsphere.experiments.shapes_data import SplitSignals
 from deepsphere.experiments.shapes_record import ShapesKey, ShapesRecord
 from deepsphere.experiments.shapes_scores import score_outputs
-from deepsphere.experiments.training_run import LAST_FILE, MODEL_FILE, RECORD_FILE, resumable
+from deepsphere.experiments.training_run import (
+    LAST_FILE,
+    MODEL_FILE,
+    RECORD_FILE,
+    fit_with_options,
+    resumable,
+)
 from deepsphere.graph import Pyramid, build_pyramid
 from deepsphere.models import MODELS, num_parameters
 from deepsphere.sampling import Sampling, sampling_from_spec
@@ -32,7 +38,6 @@ from deepsphere.training import (
     SphereModule,
     SphericalShapes,
     compute_outputs,
-    fit,
     read_metadata,
     save,
     seeded,
@@ -160,21 +165,17 @@ def train_network(
         optimization=optimization_of(training),
         metadata=Metadata(training=origin),
     )
-    with cpu_threads(training.num_threads):
-        result = fit(
-            module,
-            data,
-            max_epochs=training.epochs,
-            seed=key.seed,
-            accelerator=options.accelerator,
-            devices=options.devices_for_lightning,
-            precision=options.precision,
-            output=folder,
-            overwrite=True,
-            resume=resume,
-            progress=options.progress,
-            callbacks=callbacks,
-        )
+    result = fit_with_options(
+        module,
+        data,
+        epochs=training.epochs,
+        seed=key.seed,
+        folder=folder,
+        options=options,
+        num_threads=training.num_threads,
+        resume=resume,
+        callbacks=callbacks,
+    )
     metadata = replace(
         module.metadata, training={**origin, "optimization": training.model_dump(mode="json")}
     )

@@ -1,12 +1,14 @@
 """What all trainings of experiments have in common: their files, and a machine that can do them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from deepsphere.experiments.options import RunOptions
-from deepsphere.training import read_spec
+from deepsphere.experiments.options import RunOptions, cpu_threads
+from deepsphere.training import FitResult, SphereModule, fit, read_spec
+from deepsphere.training.data_module import SphereData
 from deepsphere.training.quiet import quiet_lightning
 
 MODEL_FILE = "model.ckpt"
@@ -47,6 +49,60 @@ def check_machine(options: RunOptions) -> None:
             f"{options.accelerator}, {options.devices} and {options.precision}: {reason}; "
             "deepsphere doctor shows what there is"
         ) from error
+
+
+def fit_with_options(
+    module: SphereModule,
+    data: SphereData,
+    *,
+    epochs: int,
+    seed: int,
+    folder: Path,
+    options: RunOptions,
+    num_threads: int | None,
+    early_stopping: int | None = None,
+    resume: Path | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
+) -> FitResult:
+    """A module trained by the numbers of a recipe, on the machine that the options name.
+
+    Parameters
+    ----------
+    module, data
+        What is trained, on what.
+    epochs, seed, early_stopping
+        As in `fit`.
+    folder
+        For checkpoints and logs; those of an earlier training are replaced.
+    options
+        How this machine computes.
+    num_threads
+        Threads of the CPU; torch's own choice if None.
+    resume
+        A checkpoint of the same training to go on from.
+    callbacks
+        More of Lightning's.
+
+    Returns
+    -------
+    FitResult
+    """
+    with cpu_threads(num_threads):
+        return fit(
+            module,
+            data,
+            max_epochs=epochs,
+            seed=seed,
+            accelerator=options.accelerator,
+            devices=options.devices_for_lightning,
+            precision=options.precision,
+            output=folder,
+            overwrite=True,
+            resume=resume,
+            early_stopping=early_stopping,
+            progress=options.progress,
+            callbacks=callbacks,
+        )
 
 
 def resumable(path: Path) -> Path | None:
