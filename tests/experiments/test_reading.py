@@ -129,7 +129,7 @@ def test_experiment_must_be_known(tmp_path: Path):
     names = ", ".join(RECIPE_TYPES)
     rule = f"trial.toml: experiment must be one of {names}, got "
     assert rule + "nothing; add the line" in message_of(write(tmp_path, 'title = "a"'))
-    assert rule + "'shapes'" in message_of(write(tmp_path, 'experiment = "shapes"'))
+    assert rule + "'shape'" in message_of(write(tmp_path, 'experiment = "shape"'))
 
 
 def test_missing_title_is_named(tmp_path: Path):

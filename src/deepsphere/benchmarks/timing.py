@@ -99,6 +99,7 @@ def relative_error(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> flo
 
     Examples
     --------
+    >>> import torch
     >>> relative_error([torch.tensor([1.0, 5.0])], [torch.tensor([2.0, 4.0])])
     0.25
     """

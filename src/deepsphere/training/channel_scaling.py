@@ -33,6 +33,7 @@ class ChannelScaling:
 
     Examples
     --------
+    >>> import torch
     >>> scaling = ChannelScaling(mean=(1.0,), deviation=(2.0,))
     >>> scaling.apply(torch.tensor([[5.0], [1.0]])).ravel()
     tensor([2., 0.])
