@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,17 +21,16 @@ from deepsphere.experiments.results import (
 )
 from deepsphere.experiments.shapes_config import (
     NetworkSection,
-    Protocol,
     ShapesRecipe,
     perturbations_of,
 )
-from deepsphere.experiments.shapes_costs import inference_work
+from deepsphere.experiments.shapes_costs import ShapesCosts, inference_work
 from deepsphere.experiments.shapes_data import open_splits
 from deepsphere.experiments.shapes_record import ShapesRecord
 from deepsphere.experiments.shapes_rows import SCORE_MEASURES, ShapesMeasured, shown
 from deepsphere.plotting import Card, Report, plot_confusion
 from deepsphere.plotting.meshes import plot_mesh_signals
-from deepsphere.plotting.style import INK, MUTED, PALETTE, new_figure, style_axes
+from deepsphere.plotting.style import INK, MUTED, PALETTE, add_legend, new_figure, style_axes
 from deepsphere.sampling import sampling_from_spec
 from deepsphere.training.progress import track
 
@@ -88,8 +87,10 @@ def write_report(
     return report.write(output / REPORT_FILE, overwrite=True)
 
 
-def table_rows(recipe: ShapesRecipe, measured: ShapesMeasured) -> tuple[list[str], list[list[str]]]:
-    """The table: one row for each network and protocol.
+def score_table(
+    recipe: ShapesRecipe, measured: ShapesMeasured
+) -> tuple[list[str], list[list[str]]]:
+    """The scores: one row for each network and protocol.
 
     Parameters
     ----------
@@ -102,48 +103,50 @@ def table_rows(recipe: ShapesRecipe, measured: ShapesMeasured) -> tuple[list[str
     -------
     columns : list of str
     rows : list of list of str
-        Means over the seeds with their standard errors; a dash for what was not measured.
+        Means over the seeds with their standard errors.
     """
     columns = ["network", "protocol", *(f"{measure.name} [%]" for measure in _TABLE_MEASURES)]
     columns += ["rotation error", "parameters"]
-    works = [] if measured.costs is None else [*_first(measured).milliseconds]
-    columns += [f"{work} [ms]" for work in works]
-    columns += ["memory of a step [MB]"] if works else []
     rows = []
     for network in recipe.networks:
-        for protocol in network.protocols or (None,):
-            row = [network.name, "–" if protocol is None else shown(protocol)]
-            row += _scores(network, protocol, measured)
-            if measured.costs is None:
-                train = perturbations_of(protocol)[0] if protocol else "none"
-                records = measured.trainings(network, train)
-                row.append(f"{records[0].num_parameters:,}" if records else "–")
-            else:
-                costs = measured.costs.networks[network.name]
-                row.append(f"{costs.num_parameters:,}")
-                row += [f"{costs.median(work):.3g}" for work in works]
-                row.append(f"{costs.step_megabytes:,.0f}")
-            rows.append(row)
+        for protocol in network.protocols:
+            train, _ = perturbations_of(protocol)
+            records, scores = measured.trainings(network, train), measured.of(network, protocol)
+            means = [
+                mean_and_error([measure.read(score) for score in scores], "%")
+                for measure in _TABLE_MEASURES
+            ]
+            change = fmean(record.descriptor_change for record in records)
+            size = f"{records[0].num_parameters:,}"
+            rows.append([network.name, shown(protocol), *means, f"{change:.3g}", size])
     return columns, rows
 
 
-def _scores(
-    network: NetworkSection, protocol: Protocol | None, measured: ShapesMeasured
-) -> list[str]:
-    """Scores and rotation error of one row."""
-    if protocol is None:
-        return ["–"] * (len(_TABLE_MEASURES) + 1)
-    scores = measured.of(network, protocol)
-    shown = [mean_and_error([m.read(score) for score in scores], "%") for m in _TABLE_MEASURES]
-    train, _ = perturbations_of(protocol)
-    changes = [record.descriptor_change for record in measured.trainings(network, train)]
-    return [*shown, f"{fmean(changes):.3g}"]
+def cost_table(recipe: ShapesRecipe, costs: ShapesCosts) -> tuple[list[str], list[list[str]]]:
+    """What the networks cost: one row for each, trained or not.
 
+    Parameters
+    ----------
+    recipe
+        With its networks.
+    costs
+        Of all of them.
 
-def _first(measured: ShapesMeasured):
-    """The costs of any network."""
-    assert measured.costs is not None
-    return next(iter(measured.costs.networks.values()))
+    Returns
+    -------
+    columns : list of str
+    rows : list of list of str
+    """
+    works = [*next(iter(costs.networks.values())).milliseconds]
+    columns = ["network", "parameters", *(f"{work} [ms]" for work in works), "memory [MB]"]
+    rows = []
+    for network in recipe.networks:
+        of_network = costs.networks[network.name]
+        times = [of_network.median(work) for work in works]
+        shown_times = [f"{time:,.0f}" if time >= 100 else f"{time:.3g}" for time in times]
+        megabytes = f"{of_network.step_megabytes:,.0f}"
+        rows.append([network.name, f"{of_network.num_parameters:,}", *shown_times, megabytes])
+    return columns, rows
 
 
 def _write_summary(
@@ -173,56 +176,58 @@ def _write_summary(
 
 
 def _write_table(page: ReportPage, recipe: ShapesRecipe, measured: ShapesMeasured) -> None:
-    """The table, and what accuracy costs."""
+    """The scores, what they cost, and both in one picture."""
     page.report.section("The networks")
     page.report.table(
-        *table_rows(recipe, measured),
+        *score_table(recipe, measured),
         caption="Protocol: how shapes are turned in training / in the test (x: not at all, z: "
         "about the vertical, SO3: in all ways). F1 is weighted by class; mAP and NDCG are those "
         "of SHREC'17, over lists by class probability. Means over the seeds ± standard errors. "
-        "The rotation error is the mean of |f(Rx) − f(x)| / |f(x)| of the descriptor f. Times "
-        "are medians, all networks in turns; memory is what one training step adds at its peak.",
+        "The rotation error is the mean of |f(Rx) − f(x)| / |f(x)| of the descriptor f.",
     )
     if measured.costs is None:
         return
-    work = inference_work(max(recipe.costs.batch_sizes) if recipe.costs else 1)
-    figure = new_figure(7.6, 4.0)
-    axes = figure.subplots()
-    for index, network in enumerate(recipe.networks):
-        if not network.protocols:
-            continue
-        protocol = network.protocols[0]
-        values = [score.weighted_f1 for score in measured.of(network, protocol)]
-        time = measured.costs.networks[network.name].median(work)
-        error = np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
-        axes.errorbar(
-            time,
-            fmean(values),
-            yerr=error,
-            fmt="o" if network.model == "fcn" else "s",
-            color=PALETTE[index % len(PALETTE)],
-            ecolor=MUTED,
-            elinewidth=1,
-        )
-        axes.annotate(
-            network.name,
-            (time, fmean(values)),
-            xytext=(7, 5),
-            textcoords="offset points",
-            color=INK,
-            fontsize=8,
-        )
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.margins(x=0.25, y=0.15)
-    style_axes(axes, xlabel=f"{work} [ms]", ylabel="F1 [%]", grid="both")
+    page.report.table(
+        *cost_table(recipe, measured.costs),
+        caption="Times are medians, all networks in turns; memory is what one training step adds "
+        "to that of a process at its peak.",
+    )
     page.figure(
-        figure,
+        _draw_accuracy_and_cost(recipe, measured, measured.costs),
         "accuracy-and-cost",
         alt="F1 of every network against the time of an inference",
         caption="What accuracy costs: up and to the left is better. Circles are networks on "
         "graphs, squares their rivals; lines show one standard error over the seeds.",
     )
+
+
+def _draw_accuracy_and_cost(
+    recipe: ShapesRecipe, measured: ShapesMeasured, costs: ShapesCosts
+) -> Figure:
+    """F1 under the first protocol of each network against the time of its largest inference."""
+    work = inference_work(max(recipe.costs.batch_sizes) if recipe.costs else 1)
+    figure = new_figure(8.6, 3.8)
+    axes = figure.subplots()
+    for index, network in enumerate(recipe.networks):
+        if not network.protocols:
+            continue
+        values = [score.weighted_f1 for score in measured.of(network, network.protocols[0])]
+        axes.errorbar(
+            costs.networks[network.name].median(work),
+            fmean(values),
+            yerr=stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0,
+            fmt="o" if network.model == "fcn" else "s",
+            color=PALETTE[index % len(PALETTE)],
+            ecolor=MUTED,
+            elinewidth=1,
+            label=f"{network.name}, {shown(network.protocols[0])}",
+        )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.margins(x=0.1, y=0.15)
+    style_axes(axes, xlabel=f"{work} [ms]", ylabel="F1 [%]", grid="both")
+    add_legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
 
 
 def _write_signals(page: ReportPage, recipe: ShapesRecipe, data: Path | None) -> None:
