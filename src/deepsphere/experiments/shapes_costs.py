@@ -58,7 +58,18 @@ class NetworkCosts(BaseModel):
     step_megabytes: float
 
     def median(self, work: str) -> float:
-        """The middle time of a work in milliseconds."""
+        """The middle time of a work.
+
+        Parameters
+        ----------
+        work
+            One of `milliseconds`.
+
+        Returns
+        -------
+        float
+            In milliseconds.
+        """
         return self.milliseconds[work][1]
 
 
@@ -91,6 +102,15 @@ class _Repetitions:
 def inference_work(batch_size: int) -> str:
     """The name of an inference on so many shapes.
 
+    Parameters
+    ----------
+    batch_size
+        At least 1.
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> inference_work(32)
@@ -101,6 +121,15 @@ def inference_work(batch_size: int) -> str:
 
 def step_work(section: CostsSection) -> str:
     """The name of a training step, on the largest of the batches.
+
+    Parameters
+    ----------
+    section
+        With the batches.
+
+    Returns
+    -------
+    str
 
     Examples
     --------

@@ -36,12 +36,34 @@ class ShapesMeasured:
     notes: tuple[str, ...]
 
     def of(self, network: NetworkSection, protocol: Protocol) -> list[ShapesScore]:
-        """The scores of a network under a protocol, one per seed."""
+        """The scores of a network under a protocol.
+
+        Parameters
+        ----------
+        network, protocol
+            One of its own.
+
+        Returns
+        -------
+        list of ShapesScore
+            One per seed, in %.
+        """
         train, test = perturbations_of(protocol)
         return [record.scores[test] for record in self.trainings(network, train)]
 
     def trainings(self, network: NetworkSection, train: Perturbation) -> list[ShapesRecord]:
-        """The records of a network whose training shapes were moved so, one per seed."""
+        """The records of a network whose training shapes were moved in one way.
+
+        Parameters
+        ----------
+        network, train
+            Which network, moved how.
+
+        Returns
+        -------
+        list of ShapesRecord
+            One per seed.
+        """
         return [
             record
             for key, record in self.records.items()
@@ -259,6 +281,15 @@ def row_names(recipe: ShapesRecipe) -> list[tuple[str, str]]:
 def shown(protocol: Protocol) -> str:
     """A protocol as it is printed.
 
+    Parameters
+    ----------
+    protocol
+        As in recipes.
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> shown("z/so3")
@@ -305,7 +336,16 @@ def _works(recipe: ShapesRecipe) -> list[str]:
 
 
 def trained_under(network: NetworkSection) -> list[Perturbation]:
-    """How training shapes are moved for a network, each once.
+    """How training shapes are moved for a network, each way once.
+
+    Parameters
+    ----------
+    network
+        With its protocols.
+
+    Returns
+    -------
+    list of str
 
     Examples
     --------
