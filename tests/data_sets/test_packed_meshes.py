@@ -19,8 +19,6 @@ from deepsphere.data.procedural_shapes import make_procedural_shapes
 from deepsphere.data.shape_sources import MeshArrays, PackedMesh
 from deepsphere.data.shapes import Shape, ShapeSet
 
-pytest.importorskip("trimesh")
-
 
 @pytest.fixture
 def shapes() -> ShapeSet:

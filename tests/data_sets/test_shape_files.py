@@ -152,7 +152,6 @@ def test_zip_is_read_as_the_folder_in_it(
 
 
 def test_packed_meshes_are_recognized(tmp_path: Path) -> None:
-    pytest.importorskip("trimesh")
     solids = make_procedural_shapes(num_per_class=5)
     for suffix in (".npz", ".npz.xz"):
         write_packed_meshes(tmp_path / f"solids{suffix}", solids)

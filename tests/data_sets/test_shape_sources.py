@@ -14,8 +14,6 @@ from deepsphere.data.meshes import MeshError
 from deepsphere.data.shape_sources import MeshArrays, MeshFile, ZipMember, open_zip
 from deepsphere.data.shapes import Shape
 
-pytest.importorskip("trimesh")
-
 TETRAHEDRON = """OFF
 4 4 0
 0 0 0

@@ -83,7 +83,6 @@ def test_unpacked_folders_are_read_as_the_zips(folder: Path, tmp_path: Path) -> 
 
 
 def test_faces_with_broken_texture_indices_are_read(folder: Path) -> None:
-    pytest.importorskip("trimesh")
     assert open_shapes(folder).train.shapes[0].read().faces.tolist() == [[0, 1, 2]]
 
 

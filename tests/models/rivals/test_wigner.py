@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from e3nn import o3
 from scipy.spatial.transform import Rotation
 
 from deepsphere.models.rivals.wigner import wigner_d
@@ -74,8 +76,6 @@ def test_symmetries():
 
 @pytest.mark.parametrize("degree", [1, 2, 5])
 def test_rotations_of_real_harmonics_match_e3nn(degree):
-    o3 = pytest.importorskip("e3nn.o3")
-    torch = pytest.importorskip("torch")
     alpha, beta, gamma = 0.3, 1.2, -0.7
     orders = np.arange(-degree, degree + 1)
     small = wigner_d(np.array([beta]), degree + 1)[degree][0]
