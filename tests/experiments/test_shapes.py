@@ -14,6 +14,7 @@ from deepsphere.data.shape_sources import MeshArrays
 from deepsphere.data.shapes import Shape, ShapeSet
 from deepsphere.experiments import shapes as shapes_module
 from deepsphere.experiments import shapes_report
+from deepsphere.experiments.network_costs import NetworkCosts, TableCosts
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.run import reproduce
 from deepsphere.experiments.shapes import (
@@ -27,7 +28,7 @@ from deepsphere.experiments.shapes_config import (
     ShapesRecipe,
     perturbations_of,
 )
-from deepsphere.experiments.shapes_costs import NetworkCosts, ShapesCosts, measure_costs
+from deepsphere.experiments.shapes_costs import measure_shapes_costs
 from deepsphere.experiments.shapes_record import ShapesKey, ShapesRecord, ShapesScore
 from deepsphere.experiments.shapes_rows import ShapesMeasured, result_notes, result_rows, row_names
 from deepsphere.experiments.shapes_run import build_domain, build_network, change_between_views
@@ -374,9 +375,7 @@ def made() -> tuple[ShapesRecipe, ShapesMeasured]:
         )
 
     found = {"DeepSphere": costs(1.0, 100), "2D CNN": costs(3.0, 200)}
-    return recipe, ShapesMeasured(
-        records, ShapesCosts(fingerprint="f", networks=found), ("A note",)
-    )
+    return recipe, ShapesMeasured(records, TableCosts(fingerprint="f", networks=found), ("A note",))
 
 
 def test_rows_are_means_over_the_seeds():
@@ -488,7 +487,7 @@ def test_costs_are_measured(tmp_path):
     recipe = mini(costs={"batch_sizes": [1, 64], "min_repeats": 1, "seconds": 0.0})
     assert recipe.costs is not None
     said: list[str] = []
-    costs = measure_costs(
+    costs = measure_shapes_costs(
         recipe, recipe.costs, num_classes=5, fingerprint="f", announce=said.append
     )
     assert costs.networks.keys() == {"DeepSphere", "2D CNN"}
@@ -520,6 +519,6 @@ def test_measured_costs_are_kept(tmp_path, monkeypatch):
     def fail(*arguments: object, **options: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(shapes_module, "measure_costs", fail)
+    monkeypatch.setattr(shapes_module, "measure_shapes_costs", fail)
     reproduce(recipe, tmp_path / "out", command="c", options=CPU)
     assert measures(tmp_path / "out") == before

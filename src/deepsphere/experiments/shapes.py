@@ -3,13 +3,12 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from deepsphere.data.files import write_atomically
 from deepsphere.data.mesh_projection import ProjectedShapes, project_shapes
 from deepsphere.data.shapes import ShapeSplits
+from deepsphere.experiments.network_costs import TableCosts, kept_costs
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import check_claim_names
@@ -20,7 +19,7 @@ from deepsphere.experiments.shapes_config import (
     ShapesRecipe,
     perturbations_of,
 )
-from deepsphere.experiments.shapes_costs import ShapesCosts, measure_costs
+from deepsphere.experiments.shapes_costs import measure_shapes_costs
 from deepsphere.experiments.shapes_data import digest_of_shapes, open_splits, project_splits
 from deepsphere.experiments.shapes_record import ShapesKey, ShapesRecord
 from deepsphere.experiments.shapes_rows import ShapesMeasured, row_names, trained_under
@@ -199,28 +198,21 @@ def _costs(
     splits: ShapeSplits,
     fingerprint: str,
     progress: RunProgress,
-) -> ShapesCosts | None:
+) -> TableCosts | None:
     """The costs in the folder, or measured now: before anything is trained on this machine."""
     if recipe.costs is None:
         return None
     networks = [network.model_dump(mode="json") for network in recipe.networks]
     expected = f"{_hashed([recipe.costs.model_dump(mode='json'), networks])}-{fingerprint}"
-    path = output / RUN_FOLDER / "costs.json"
-    try:
-        found = ShapesCosts.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        found = None
-    if found is None or found.fingerprint != expected:
-        found = measure_costs(
-            recipe,
-            recipe.costs,
-            num_classes=len(splits.classes),
-            fingerprint=expected,
-            announce=progress.announce,
-        )
-        with write_atomically(path, overwrite=True) as temporary:
-            temporary.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return found
+    measure = partial(
+        measure_shapes_costs,
+        recipe,
+        recipe.costs,
+        num_classes=len(splits.classes),
+        fingerprint=expected,
+        announce=progress.announce,
+    )
+    return kept_costs(output / RUN_FOLDER / "costs.json", expected, measure)
 
 
 def _run(

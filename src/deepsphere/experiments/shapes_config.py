@@ -1,7 +1,6 @@
 """The recipe of the shapes experiment: the data, the networks of the table, their training."""
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -15,9 +14,16 @@ from deepsphere.experiments.config import (
     Section,
     Seed,
     Seeds,
-    WeightsName,
     check_names_differ,
     tuple_of_list,
+)
+from deepsphere.experiments.networks_config import (
+    CostsSection,
+    NamedNetwork,
+    NetworkTraining,
+    check_networks_differ,
+    find_network,
+    training_with,
 )
 
 Perturbation = Literal["none", "translation", "z", "so3"]
@@ -81,98 +87,38 @@ class ShapesData(Section):
     scored_on: Literal["test", "validation"] = "test"
 
 
-class ShapesTraining(Section):
-    """How a network is trained.
+class ShapesTraining(NetworkTraining):
+    """How a network is trained on shapes.
 
     Parameters
     ----------
-    epochs, batch_size
-        Passes over the training shapes, and signals a step.
-    most_epochs
-        No network is trained longer, whatever its own values say; no bound where it is not given.
     views_per_epoch
         Views of each shape in one epoch; the epochs take turns over all of them.
-    learning_rate, weight_decay, schedule, optimizer, epsilon, momentum, step_epochs, step_factor
-        As in `deepsphere.training.Optimization`.
     triplet_weight, margin
         Of the triplet loss on the descriptor; no triplets where the weight is 0.
-    num_threads
-        Threads of the CPU; torch's own choice where it is not given.
     """
 
-    epochs: Count = 20
-    most_epochs: Count | None = None
-    batch_size: Count = 32
     views_per_epoch: Count = 1
-    learning_rate: Positive = 5e-3
-    weight_decay: NotNegative = 1e-2
-    schedule: Literal["one_cycle", "cosine", "constant", "step"] = "one_cycle"
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    epsilon: Positive = 1e-8
-    momentum: Fraction = 0.9
-    step_epochs: Count = 10
-    step_factor: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.1
     triplet_weight: NotNegative = 0.0
     margin: Positive = 1.0
-    num_threads: Count | None = None
 
 
-class NetworkGraph(Section):
-    """The graphs of a network on a pyramid.
-
-    Parameters
-    ----------
-    weights, num_neighbors, laplacian
-        As in `deepsphere.build_pyramid`, which chooses what is not given.
-    num_levels
-        Samplings of the pyramid, each coarser than the one before.
-    """
-
-    weights: WeightsName = "optimal"
-    num_neighbors: Count | None = None
-    laplacian: Literal["combinatorial", "normalized"] | None = None
-    num_levels: Count = 6
-
-
-class NetworkSection(Section):
+class NetworkSection(NamedNetwork):
     """One row of the table.
 
     Parameters
     ----------
-    name
-        As it is printed.
     model
-        Which network, by its name in `deepsphere.models.MODELS`.
+        Which network, by its name in `deepsphere.models.MODELS`; an ``"fcn"`` has a graph.
     sampling
         Where the shapes are sampled, e.g. ``"healpix:32"``.
-    graph
-        Of an ``"fcn"``.
-    config
-        Keyword arguments of the model beside its channels in and out.
-    training
-        Values that differ from those of ``[training]``.
     protocols
         Under which it is trained and tested. None at all: it is timed and weighed, not trained.
     """
 
-    name: Annotated[str, Field(min_length=1)]
     model: ModelName = "fcn"
     sampling: KnownSampling = "healpix:32"
-    graph: NetworkGraph | None = None
-    config: dict[str, Any] = Field(default_factory=dict)
-    training: dict[str, Any] = Field(default_factory=dict)
     protocols: Annotated[tuple[Protocol, ...], BeforeValidator(tuple_of_list)] = ("so3/so3",)
-
-    @property
-    def slug(self) -> str:
-        """The name as a part of a file name.
-
-        Examples
-        --------
-        >>> NetworkSection(name="Cohen et al., b = 64", model="cohen").slug
-        'cohen-et-al.-b-64'
-        """
-        return re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-")
 
     @model_validator(mode="after")
     def _give_graphs_to_graph_networks(self) -> "NetworkSection":
@@ -182,29 +128,6 @@ class NetworkSection(Section):
             )
         check_names_differ("protocols", self.protocols)
         return self
-
-
-class CostsSection(Section):
-    """How time and memory of the networks are measured.
-
-    Parameters
-    ----------
-    batch_sizes
-        Of inference; the last one is also that of the training step.
-    min_repeats, seconds
-        Each network has at least so many turns, and more until the time is over.
-    num_threads
-        Threads of the CPU; torch's own choice where it is not given.
-    beside
-        Names of the networks with whose times those of the rivals are compared; the first network
-        where none is given.
-    """
-
-    batch_sizes: Annotated[tuple[Count, ...], BeforeValidator(tuple_of_list)] = (1, 32)
-    min_repeats: Count = 3
-    seconds: NotNegative = 20.0
-    num_threads: Count | None = None
-    beside: Annotated[tuple[str, ...], BeforeValidator(tuple_of_list)] = ()
 
 
 class ShapesRecipe(Recipe):
@@ -226,7 +149,7 @@ class ShapesRecipe(Recipe):
 
     Examples
     --------
-    >>> network = NetworkSection(name="DeepSphere", graph=NetworkGraph(num_neighbors=8))
+    >>> network = NetworkSection(name="DeepSphere", sampling="healpix:16")
     >>> recipe = ShapesRecipe(experiment="shapes", title="a trial", networks=(network,))
     >>> recipe.training_of(network).epochs
     20
@@ -245,9 +168,7 @@ class ShapesRecipe(Recipe):
 
     @model_validator(mode="after")
     def _name_networks_once(self) -> "ShapesRecipe":
-        check_names_differ("networks", (network.name for network in self.networks))
-        # folders are named after them
-        check_names_differ("networks", (network.slug for network in self.networks))
+        check_networks_differ(self.networks)
         check_names_differ("seeds", map(str, self.seeds))
         for network in self.networks:
             self.training_of(network)
@@ -272,11 +193,7 @@ class ShapesRecipe(Recipe):
         ValueError
             If there is none.
         """
-        for network in self.networks:
-            if name in (network.name, network.slug):
-                return network
-        known = ", ".join(repr(network.slug) for network in self.networks)
-        raise ValueError(f"network must be one of {known}, got {name!r}")
+        return find_network(self.networks, name)
 
     def training_of(self, network: NetworkSection) -> ShapesTraining:
         """How a network is trained: the common values with its own.
@@ -290,7 +207,4 @@ class ShapesRecipe(Recipe):
         -------
         ShapesTraining
         """
-        values = {**self.training.model_dump(), **network.training}
-        training = ShapesTraining.model_validate(values)
-        epochs = min(training.epochs, training.most_epochs or training.epochs)
-        return training.model_copy(update={"epochs": epochs})
+        return training_with(self.training, network)

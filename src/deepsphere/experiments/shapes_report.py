@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter
 
 from deepsphere.data.mesh_signals import VIEW_RADIUS
 from deepsphere.data.meshes import MeshError
+from deepsphere.experiments.network_costs import TableCosts, inference_work
 from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE
 from deepsphere.experiments.pages import ReportPage, write_reproduction
 from deepsphere.experiments.results import (
@@ -24,7 +25,6 @@ from deepsphere.experiments.shapes_config import (
     ShapesRecipe,
     perturbations_of,
 )
-from deepsphere.experiments.shapes_costs import ShapesCosts, inference_work
 from deepsphere.experiments.shapes_data import open_splits
 from deepsphere.experiments.shapes_record import ShapesRecord
 from deepsphere.experiments.shapes_rows import SCORE_MEASURES, ShapesMeasured, shown
@@ -122,7 +122,7 @@ def score_table(
     return columns, rows
 
 
-def cost_table(recipe: ShapesRecipe, costs: ShapesCosts) -> tuple[list[str], list[list[str]]]:
+def cost_table(recipe: ShapesRecipe, costs: TableCosts) -> tuple[list[str], list[list[str]]]:
     """What the networks cost: one row for each, trained or not.
 
     Parameters
@@ -202,7 +202,7 @@ def _write_table(page: ReportPage, recipe: ShapesRecipe, measured: ShapesMeasure
 
 
 def _draw_accuracy_and_cost(
-    recipe: ShapesRecipe, measured: ShapesMeasured, costs: ShapesCosts
+    recipe: ShapesRecipe, measured: ShapesMeasured, costs: TableCosts
 ) -> Figure:
     """F1 under the first protocol of each network against the time of its largest inference."""
     work = inference_work(max(recipe.costs.batch_sizes) if recipe.costs else 1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
+from deepsphere.experiments.network_costs import TableCosts, works_of
 from deepsphere.experiments.results import ResultRow, make_row
 from deepsphere.experiments.shapes_config import (
     NetworkSection,
@@ -13,7 +14,6 @@ from deepsphere.experiments.shapes_config import (
     ShapesRecipe,
     perturbations_of,
 )
-from deepsphere.experiments.shapes_costs import ShapesCosts, inference_work, step_work
 from deepsphere.experiments.shapes_record import ShapesKey, ShapesRecord, ShapesScore
 
 
@@ -32,7 +32,7 @@ class ShapesMeasured:
     """
 
     records: Mapping[ShapesKey, ShapesRecord]
-    costs: ShapesCosts | None
+    costs: TableCosts | None
     notes: tuple[str, ...]
 
     def of(self, network: NetworkSection, protocol: Protocol) -> list[ShapesScore]:
@@ -211,7 +211,7 @@ class _Rows:
         costs = self.measured.costs
         if costs is not None and self.recipe.costs is not None:
             for rival, own in _compared(self.recipe):
-                for work in _works(self.recipe):
+                for work in works_of(self.recipe.costs):
                     theirs = costs.networks[rival.name].median(work)
                     found[_ratio(rival, own, work)] = [
                         theirs / costs.networks[own.name].median(work)
@@ -262,12 +262,12 @@ def row_names(recipe: ShapesRecipe) -> list[tuple[str, str]]:
             ]
         if recipe.costs is not None:
             names.append((f"{network.name}, parameters", ""))
-            names += [(f"{network.name}, {work}", "ms") for work in _works(recipe)]
+            names += [(f"{network.name}, {work}", "ms") for work in works_of(recipe.costs)]
             names.append((f"{network.name}, memory of a training step", "MB"))
     names += [
         (_ratio(rival, own, work), "")
         for rival, own in _compared(recipe)
-        for work in _works(recipe)
+        for work in works_of(recipe.costs)
     ]
     names += [(_ahead(protocol), "%") for protocol in _contested(recipe)]
     names += [
@@ -326,13 +326,6 @@ def _compared(recipe: ShapesRecipe) -> list[tuple[NetworkSection, NetworkSection
     own = [recipe.network(name) for name in recipe.costs.beside] or [recipe.networks[0]]
     rivals = [network for network in recipe.networks if network.model != "fcn"]
     return [(rival, network) for network in own for rival in rivals if rival.name != network.name]
-
-
-def _works(recipe: ShapesRecipe) -> list[str]:
-    """What is timed."""
-    if recipe.costs is None:
-        return []
-    return [*map(inference_work, recipe.costs.batch_sizes), step_work(recipe.costs)]
 
 
 def trained_under(network: NetworkSection) -> list[Perturbation]:

@@ -25,6 +25,7 @@ from deepsphere.experiments.training_run import (
     MODEL_FILE,
     RECORD_FILE,
     fit_with_options,
+    optimization_of,
     resumable,
 )
 from deepsphere.graph import Pyramid, build_pyramid
@@ -34,7 +35,6 @@ from deepsphere.tasks import Classification, TripletClassification, relative_cha
 from deepsphere.training import (
     FitResult,
     Metadata,
-    Optimization,
     SphereModule,
     SphericalShapes,
     compute_outputs,
@@ -248,30 +248,6 @@ def run_network(
     )
     record.write(folder / RECORD_FILE)
     return record
-
-
-def optimization_of(training: ShapesTraining) -> Optimization:
-    """How weights are stepped.
-
-    Parameters
-    ----------
-    training
-        With all its numbers.
-
-    Returns
-    -------
-    Optimization
-    """
-    return Optimization(
-        learning_rate=training.learning_rate,
-        weight_decay=training.weight_decay,
-        schedule=training.schedule,
-        step_epochs=training.step_epochs,
-        step_factor=training.step_factor,
-        optimizer=training.optimizer,
-        epsilon=training.epsilon,
-        momentum=training.momentum,
-    )
 
 
 def change_between_views(outputs: torch.Tensor) -> float:

@@ -6,8 +6,9 @@ from pathlib import Path
 import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from deepsphere.experiments.networks_config import NetworkTraining
 from deepsphere.experiments.options import RunOptions, cpu_threads
-from deepsphere.training import FitResult, SphereModule, fit, read_spec
+from deepsphere.training import FitResult, Optimization, SphereModule, fit, read_spec
 from deepsphere.training.data_module import SphereData
 from deepsphere.training.quiet import quiet_lightning
 
@@ -103,6 +104,30 @@ def fit_with_options(
             progress=options.progress,
             callbacks=callbacks,
         )
+
+
+def optimization_of(training: NetworkTraining) -> Optimization:
+    """How weights are stepped.
+
+    Parameters
+    ----------
+    training
+        With all its numbers.
+
+    Returns
+    -------
+    Optimization
+    """
+    return Optimization(
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        schedule=training.schedule,
+        step_epochs=training.step_epochs,
+        step_factor=training.step_factor,
+        optimizer=training.optimizer,
+        epsilon=training.epsilon,
+        momentum=training.momentum,
+    )
 
 
 def resumable(path: Path) -> Path | None:
