@@ -288,6 +288,22 @@ def test_predictions_are_written_in_every_format(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_predicted_quantities_are_written_with_names_and_units(tmp_path: Path) -> None:
+    outputs = np.array([[0.25, 0.5], [1.0, 2.0]])
+    names, units = ("omega_m", "depth"), ("", "km")
+    for suffix in (".npz", ".npy", ".csv"):
+        path = tmp_path / f"a{suffix}"
+        write_predictions(path, outputs, output_names=names, output_units=units)
+    with np.load(tmp_path / "a.npz") as archive:
+        assert set(archive) == {"predictions", "output_names", "output_units"}
+        assert np.array_equal(archive["predictions"], outputs)
+        assert archive["output_names"].tolist() == list(names)
+        assert archive["output_units"].tolist() == list(units)
+    assert np.array_equal(np.load(tmp_path / "a.npy"), outputs)
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert lines == ["signal,omega_m,depth [km]", "0,0.25,0.5", "1,1.0,2.0"]
+
+
 def test_predictions_per_vertex_of_one_signal_are_rows(tmp_path: Path) -> None:
     write_predictions(tmp_path / "a.csv", np.array([[[1.0], [2.0]]]))
     assert (tmp_path / "a.csv").read_text().split() == ["vertex,output_0", "0,1.0", "1,2.0"]
@@ -302,6 +318,14 @@ def test_predictions_that_cannot_be_written_are_rejected(tmp_path: Path) -> None
         write_predictions(tmp_path / "a.npy", np.zeros(2))
     with pytest.raises(ValueError, match=r"as many as the outputs \(3\), got 2"):
         write_predictions(tmp_path / "a.npy", np.zeros((1, 3)), class_names=("a", "b"))
+    with pytest.raises(ValueError, match=r"output_names must be as many as .* \(3\), got 1"):
+        write_predictions(tmp_path / "a.npy", np.zeros((1, 3)), output_names=("a",))
+    with pytest.raises(ValueError, match="units must come with output_names, got 'km' alone"):
+        write_predictions(tmp_path / "a.npy", np.zeros((1, 1)), output_units=("km",))
+    with pytest.raises(ValueError, match="must not both be given, got a, b and c, d; the outputs"):
+        write_predictions(
+            tmp_path / "a.npy", np.zeros((1, 2)), class_names=("a", "b"), output_names=("c", "d")
+        )
     assert not list(tmp_path.iterdir())
 
 

@@ -104,13 +104,13 @@ def test_upsampled_nonlinearity_keeps_constants(pyramid):
 def test_adjoint_unpooling_keeps_the_integral(pyramid):
     y = random(pyramid.graphs[1].num_vertices, 3)
     spread = Unpool(pyramid, 0, "adjoint").double()(y).numpy()
-    fine, coarse = (sampling.areas for sampling in pyramid.samplings)
+    fine, coarse = pyramid.areas(0), pyramid.areas(1)
     np.testing.assert_allclose(fine @ spread, coarse @ y.numpy(), atol=1e-12)
 
 
 def test_area_unpooling_is_the_adjoint_of_area_pooling(pyramid):
     x, y = (random(graph.num_vertices, 1) for graph in pyramid.graphs)
-    fine, coarse = (torch.tensor(sampling.areas)[:, None] for sampling in pyramid.samplings)
+    fine, coarse = (torch.tensor(pyramid.areas(level))[:, None] for level in (0, 1))
     one = (coarse * Pool(pyramid, 0, "area").double()(x) * y).sum()
     other = (fine * x * Unpool(pyramid, 0, "adjoint").double()(y)).sum()
     torch.testing.assert_close(one, other)

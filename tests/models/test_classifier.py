@@ -71,7 +71,7 @@ def test_statistics_are_weighted_by_the_areas_of_the_last_level():
     part = Equiangular(nlat=8).subset(np.arange(70))
     pyramid = build_pyramid(part, num_levels=2, num_neighbors=8)
     model = FCN(pyramid, **SIZES, readout="mean", last_upsampled=False)
-    areas = torch.tensor(pyramid.samplings[1].areas)
+    areas = torch.tensor(pyramid.areas(1))
     weights = model.double().head.readout.weights.weights
     assert areas.max() > 2 * areas.min()
     torch.testing.assert_close(weights, areas / areas.sum())

@@ -1,6 +1,7 @@
 """The published configurations: their sizes, their samplings, their blocks."""
 
 import jaxtyping
+import numpy as np
 import pytest
 import scipy.sparse
 import torch
@@ -20,10 +21,12 @@ from deepsphere.models import (
     cosmology,
     ghcn,
     num_parameters,
+    planar_cosmology,
     shrec17,
 )
 from deepsphere.models import presets as presets_module
 from deepsphere.sampling import Fibonacci, Healpix
+from deepsphere.tasks import Regression
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +140,7 @@ def test_ghcn_takes_a_graph_of_ones_own():
 
 def test_every_preset_is_on_the_shelf():
     assert set(PRESETS) == {
-        *("shrec17", "cosmology", "climate", "climate_jiang", "ghcn"),
+        *("shrec17", "cosmology", "climate", "climate_jiang", "ghcn", "planar_cosmology"),
         *("cnn2d_shapes", "cube_shapes", "cohen_simplified", "cohen_full", "esteves"),
         *("ugscnn_mnist", "ugscnn_modelnet40"),
     }
@@ -149,6 +152,7 @@ def test_every_preset_is_on_the_shelf():
     ("preset", "valid"),
     [
         (cosmology, "fcn, cnn"),
+        (planar_cosmology, "cnn, fcn, cnn_big, fcn_big"),
         (climate, "table, code, appendix"),
         (lambda variant: ghcn(Fibonacci(100), variant=variant), "dense, global"),
     ],
@@ -158,7 +162,109 @@ def test_unknown_variant_is_rejected(preset, valid):
         preset(variant="best")
 
 
+@pytest.mark.parametrize("preset", [cosmology, planar_cosmology])
 @pytest.mark.parametrize(("nside", "order"), [(16, 1), (32, 2), (32, 0)])
-def test_parts_too_small_for_five_poolings_are_rejected(nside, order):
+def test_parts_too_small_for_five_poolings_are_rejected(preset, nside, order):
     with pytest.raises(ValueError, match=rf"nside must be a multiple of 32 order .*got {nside}"):
-        cosmology(nside=nside, order=order)
+        preset(nside=nside, order=order)
+
+
+# five blocks with their biases, without a layer after them
+COSMOLOGY_BLOCKS = 5 * (16 + 16 * 32 + 32 * 64 + 2 * 64 * 64) + 16 + 32 + 3 * 64
+
+
+@pytest.mark.parametrize(
+    ("readout", "num_features", "num_learned"),
+    [
+        ("mean", 64, 0),
+        ("variance", 64, 0),
+        ("meanvar", 128, 0),
+        ("max", 64, 0),
+        ("histogram", 20 * 64, 2 * 20 * 64),
+    ],
+)
+def test_cosmology_with_other_statistics_has_a_dense_layer(
+    flat_pyramid, readout, num_features, num_learned
+):
+    model = cosmology(flat_pyramid, readout=readout, out_channels=3)
+    assert num_parameters(model) == COSMOLOGY_BLOCKS + num_learned + 3 * num_features
+    signals = torch.randn(2, 1024, 1, generator=torch.Generator().manual_seed(0))
+    features = model.eval().describe(signals)
+    assert features.shape == (2, num_features)
+    torch.testing.assert_close(model(signals), features @ model.head.dense.weight.T)
+
+
+def test_cosmology_statistics_are_those_of_the_fifth_block(flat_pyramid):
+    models = {
+        name: cosmology(flat_pyramid, readout=name).eval()
+        for name in ("variance", "meanvar", "max", "histogram")
+    }
+    signals = torch.randn(2, 1024, 1, generator=torch.Generator().manual_seed(0))
+    trunk = models["max"].trunk
+    for model in models.values():
+        model.trunk.load_state_dict(trunk.state_dict())
+    feature_map = trunk(signals)
+    areas = torch.tensor(flat_pyramid.samplings[-1].areas, dtype=torch.float32)
+    shares = (areas / areas.sum())[:, None]
+    mean = (feature_map * shares).sum(dim=1)
+    variance = ((feature_map - mean[:, None]).square() * shares).sum(dim=1)
+    # the published bins: 20 triangles with centers over ±2, multiplied by the slope 0.4
+    centers = torch.linspace(-2, 2, 20)
+    triangles = (1 - 0.4 * (feature_map[..., None] - centers).abs()).clamp(min=0)
+    histogram = (triangles * shares[..., None]).sum(dim=1) * (20 / 2 / 4)
+    for name, expected in {
+        "variance": variance,
+        "meanvar": torch.cat([mean, variance], dim=-1),
+        "max": feature_map.amax(dim=1),
+        "histogram": histogram.flatten(1),
+    }.items():
+        torch.testing.assert_close(models[name].describe(signals), expected)
+
+
+@pytest.mark.parametrize("variant", ["fcn", "cnn"])
+def test_cosmology_regresses_quantities_from_several_redshifts(flat_pyramid, variant):
+    task = Regression(2, loss="gaussian", names=("omega_m", "sigma_8"))
+    model = cosmology(
+        flat_pyramid, variant=variant, in_channels=5, out_channels=task.num_model_outputs
+    )
+    published = {"fcn": 54_720, "cnn": 185_152}[variant]
+    # four more channels in, two more outputs: a convolution of 64 channels, or all that is left
+    head = 2 * 64 * (5 if variant == "fcn" else 1024)
+    assert num_parameters(model) == published + 5 * 4 * 16 + head
+    signals = torch.randn(2, 1024, 5, generator=torch.Generator().manual_seed(0))
+    outputs, targets = model(signals), torch.tensor([[0.3, 0.8], [0.26, 0.91]])
+    task.check_targets(outputs, targets)
+    task.loss(outputs, targets).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert task.quantities(outputs.detach())["sigma_8_std"].shape == (2,)
+
+
+def test_readout_of_the_network_that_flattens_is_rejected():
+    with pytest.raises(ValueError, match=r'readout must be left out for variant="cnn", got \'max'):
+        cosmology(variant="cnn", readout="max")
+
+
+@pytest.mark.parametrize(
+    ("variant", "width", "size"),
+    [
+        ("cnn", 1024, 87_472),
+        ("cnn", 32, 54_736),
+        ("fcn", 64, 55_504),
+        ("cnn_big", 1024, 400_512),
+        ("cnn_big", 32, 269_568),
+        ("fcn_big", 64, 272_640),
+    ],
+)
+def test_planar_cosmology_has_the_sizes_that_its_layers_add_up_to(variant, width, size):
+    channels = (16, 32, 64, 64, 64) if variant.endswith("_big") else (8, 16, 32, 32, 16)
+    filters = [25 * a * b for a, b in zip((1, *channels), channels, strict=False)]
+    head = 25 if variant.startswith("fcn") else (width // 32) ** 2
+    assert sum(filters) + sum(channels) + 2 * head * channels[-1] == size
+    assert num_parameters(planar_cosmology(variant=variant, nside=width)) == size
+
+
+def test_planar_cosmology_takes_a_block_of_ones_own():
+    block = Healpix(nside=64).subset(np.arange(1024, 2048))
+    model = planar_cosmology(block, in_channels=3, out_channels=4)
+    assert model.sampling is block
+    assert model.eval()(torch.zeros(2, 1024, 3)).shape == (2, 4)

@@ -132,3 +132,51 @@ def test_subset_of_an_uncoarsenable_sampling_is_not_coarsened():
 def test_repr_does_not_list_the_indices():
     subset = Healpix(8).subset(np.arange(100))
     assert repr(subset) == "Subset(Healpix(nside=8, ordering='nested'), 100 of 768 vertices)"
+
+
+@pytest.mark.parametrize("ordering", ["nested", "ring"])
+@pytest.mark.parametrize("num_levels", [1, 2, 3])
+def test_groups_are_whole_or_gone(ordering, num_levels):
+    base = Healpix(8, ordering=ordering)
+    kept = np.random.default_rng(0).random(base.num_vertices) > 0.02
+    subset = base.subset(kept)
+    eroded, grown = subset.erode_to_groups(num_levels), subset.grow_to_groups(num_levels)
+    assert set(eroded.indices) <= set(subset.indices) <= set(grown.indices)
+    in_nested = base.reorder(kept, "nested", axis=0).reshape(-1, 4 ** (num_levels - 1))
+    assert eroded.num_vertices == in_nested.all(axis=1).sum() * in_nested.shape[1]
+    assert grown.num_vertices == in_nested.any(axis=1).sum() * in_nested.shape[1]
+    for part in (eroded, grown):
+        for _ in range(num_levels - 1):
+            assert (np.diff(part.membership().indptr) == 4).all()
+            part = part.coarsen()
+    assert grown.erode_to_groups(num_levels) == grown
+    assert eroded.grow_to_groups(num_levels) == base.subset(np.sort(eroded.indices))
+
+
+def test_eroding_keeps_the_order():
+    subset = Healpix(2).subset(np.array([9, 7, 6, 5, 4]))
+    assert subset.erode_to_groups(2).indices.tolist() == [7, 6, 5, 4]
+
+
+def test_groups_of_other_hierarchies_with_one_parent():
+    base = Fibonacci(200)
+    subset = base.subset(base.lat > 0)
+    owner = base.membership().argmax(axis=0).A1
+    inside = np.flatnonzero(np.bincount(owner) == np.bincount(owner[subset.indices], minlength=50))
+    assert set(owner[subset.erode_to_groups(2).indices]) == set(inside)
+
+
+@pytest.mark.parametrize("method", ["erode_to_groups", "grow_to_groups"])
+def test_impossible_groups_are_rejected(method):
+    icosahedral = Icosahedral(4).subset(np.arange(50))
+    with pytest.raises(ValueError, match="one coarse vertex each, got icosahedral:.*; use a HEAL"):
+        getattr(icosahedral, method)(2)
+    with pytest.raises(ValueError, match="num_levels must be at least 1, got 0; 1 is no coarsenin"):
+        getattr(Healpix(2).subset(np.arange(5)), method)(0)
+    with pytest.raises(ValueError, match="at least 2, to be coarsened, got 1"):
+        getattr(Healpix(2).subset(np.arange(5)), method)(3)
+
+
+def test_erosion_to_nothing_is_rejected():
+    with pytest.raises(ValueError, match=r"leave a group of which all is kept, got 2 for Subset\("):
+        Healpix(2).subset(np.array([0, 5, 10])).erode_to_groups(2)

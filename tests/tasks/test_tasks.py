@@ -36,6 +36,11 @@ def test_task_is_rebuilt_from_its_spec(task: Task) -> None:
     assert task_from_spec(task.spec) == task
 
 
+def test_models_have_an_output_for_each_class_or_quantity() -> None:
+    assert [task.num_model_outputs for task in (TASK, TRIPLETS, Regression(4))] == [3, 3, 4]
+    assert Regression(4, loss="gaussian").num_model_outputs == 8
+
+
 def test_unknown_task_is_rejected() -> None:
     with pytest.raises(
         ValueError, match="one of classification, triplet_classification, regression, got"

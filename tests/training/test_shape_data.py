@@ -276,11 +276,15 @@ def test_training_learns_shapes(train, tmp_path: Path):
     assert metadata.projection == {"kind": "rays"}
 
 
-def test_resumed_training_on_shapes_ends_as_the_uninterrupted_one(train, validation, tmp_path):
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_resumed_training_on_shapes_ends_as_the_uninterrupted_one(
+    num_workers, train, validation, tmp_path
+):
     """Exactly: views, order and dropout all go on."""
 
     def data() -> SphericalShapes:
-        return SphericalShapes(train, validation=validation, batch_size=5, seed=2)
+        options: dict[str, Any] = {"batch_size": 5, "seed": 2, "num_workers": num_workers}
+        return SphericalShapes(train, validation=validation, **options)
 
     options: dict[str, Any] = {"accelerator": "cpu", "progress": False, "seed": 2}
     whole = make_module(dropout=0.3)

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from deepsphere.cli import benchmarks, experiments, information, measurements, shapes, signals
+from deepsphere.cli import (
+    benchmarks,
+    cosmology,
+    experiments,
+    information,
+    measurements,
+    shapes,
+    signals,
+)
 from deepsphere.version import __version__
 
 _HELP = """Deep learning on the sphere by graph convolution.
@@ -46,6 +54,10 @@ for _panel, _commands in {
         "reproduce": experiments.reproduce,
         "train": experiments.train,
         "evaluate": experiments.evaluate,
+    },
+    "Data": {
+        "simulate": cosmology.simulate,
+        "prepare": cosmology.prepare,
     },
     "Signals": {
         "project": shapes.project,

@@ -32,7 +32,9 @@ def train(
     experiment: Annotated[
         str,
         typer.Argument(
-            metavar="EXPERIMENT", help="What to learn: digits or shapes.", show_default=False
+            metavar="EXPERIMENT",
+            help="What to learn: digits, shapes or cosmology.",
+            show_default=False,
         ),
     ],
     recipe: Annotated[
@@ -40,7 +42,7 @@ def train(
         typer.Option(
             metavar="NAME",
             help="A recipe or a TOML file. By default digits, or mnist with [b]--data[/b]; "
-            "of shapes, shrec17.",
+            "of shapes, shrec17; of cosmology, cosmology.",
             autocompletion=complete_recipe,
         ),
     ] = None,
@@ -48,8 +50,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Of digits: deepsphere or cnn2d. Of shapes: one of the recipe, as [b]esteves[/b]; "
-            "a wrong name lists them. By default the first.",
+            help="Of digits: deepsphere or cnn2d. Of shapes and cosmology: one of the recipe; a wrong "
+            "name lists them. By default the first on a graph.",
         ),
     ] = None,
     rotate: Annotated[
@@ -133,7 +135,7 @@ def evaluate(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score a classifier: of digits as they are (NR) and rotated (R), of shapes as in training.
+    """Score a network: of digits as they are (NR) and rotated (R), of others as in training.
 
     Example:  [b]deepsphere evaluate output/train/model.ckpt[/b]
     """

@@ -1,5 +1,6 @@
 """Commands that take a file of signals: `predict` and `plot`."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,14 @@ import typer
 from rich.console import Console
 
 from deepsphere.cli.options import BatchSize, Checkpoint, Ordering, Overwrite, Projection
+
+
+class Patches(str, Enum):
+    """What is written of the patches of a map."""
+
+    each = "each"
+    mean = "mean"
+
 
 _FORMATS = ".npy, .npz, .csv or .fits; an array (signals, vertices, channels)"
 
@@ -37,12 +46,61 @@ def predict(
             "order than the model's, instead of refusing them.",
         ),
     ] = False,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Which columns of INPUT to take, by name or index, between commas: "
+            "[b]--channels I_STOKES[/b]. Without it, all.",
+        ),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A mask of the signals (1 kept, 0 left out), of the same nside and in either "
+            "order. For a network that was not trained on what it keeps, with [b]--adapt[/b].",
+        ),
+    ] = None,
+    mask_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which column of the mask, by name or index; the first."),
+    ] = None,
+    mask_threshold: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="NUMBER", help="Keep where the mask is larger."),
+    ] = 0.5,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help="Build the graphs of the network anew for the signals: another nside, the whole "
+            "sphere for a network trained on patches, without what is masked, UNSEEN or NaN.",
+        ),
+    ] = False,
+    patches: Annotated[
+        Patches | None,
+        typer.Option(
+            help="Apply a network trained on a patch to each patch of whole maps: a row for each, "
+            "or the mean of its outputs.",
+        ),
+    ] = None,
+    sampling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Where the signals lie, e.g. healpix:32. Without it, what INPUT says, or else as "
+            "the network's.",
+        ),
+    ] = None,
     batch_size: BatchSize = 64,
     overwrite: Overwrite = False,
 ) -> None:
     """Map a file of signals to a file of predictions.
 
-    Example:  [b]deepsphere predict output/train/model.ckpt maps.npy predictions.csv[/b]
+    Examples:  [b]deepsphere predict output/train/model.ckpt maps.npy predictions.csv[/b]
+
+    [b]deepsphere predict model.ckpt map.fits out.csv --channels 0 --mask mask.fits --adapt[/b]
     """
     from deepsphere.experiments.signal_files import predict_file
 
@@ -52,13 +110,22 @@ def predict(
         target,
         ordering=ordering.value if ordering else None,
         reorder=reorder,
+        sampling=sampling,
+        channels=channels,
+        mask=mask,
+        mask_column=mask_column,
+        mask_threshold=mask_threshold,
+        adapt=adapt,
+        patches=patches.value if patches else None,
         batch_size=batch_size,
         overwrite=overwrite,
         progress=True,
     )
+    left_out = summary.num_vertices - summary.num_used
+    without = f" ({left_out:,} of them masked or missing)" if left_out else ""
     Console().print(
-        f"{summary.num_signals:,} predictions for signals of {summary.num_vertices:,} vertices "
-        f"and {summary.num_channels} channels written to {summary.path}",
+        f"{summary.num_signals:,} predictions for signals of {summary.num_vertices:,} vertices"
+        f"{without} and {summary.num_channels} channels written to {summary.path}",
         markup=False,
         soft_wrap=True,
     )

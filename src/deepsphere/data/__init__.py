@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+from deepsphere.data.cosmologies import Cosmology, draw_cosmologies
 from deepsphere.data.digits import load_digits, load_mnist
 from deepsphere.data.files import require_writable, write_atomically
 from deepsphere.data.images import Digits, ImageSplit, stratified_choice
+from deepsphere.data.map_rotations import rotate_maps
+from deepsphere.data.map_sets import MapSet, MapSplits, array_maps, open_maps, split_maps
 from deepsphere.data.mesh_projection import ProjectedShapes, ProjectionReport, project_shapes
 from deepsphere.data.mesh_signals import CHANNELS, MeshSignals, mesh_signals
 from deepsphere.data.meshes import MeshError, read_mesh
@@ -15,6 +18,8 @@ from deepsphere.data.shape_files import open_shapes, read_shape_folder
 from deepsphere.data.shape_sources import MeshArrays, MeshFile
 from deepsphere.data.shapes import Shape, ShapeSet, ShapeSplits, split_shapes
 from deepsphere.data.shrec17 import read_shrec17
+from deepsphere.data.simulated_maps import simulate_maps
+from deepsphere.data.simulation_plan import SimulationPlan
 from deepsphere.data.transforms import (
     epoch_rotations,
     evaluation_rotations,
@@ -30,8 +35,11 @@ DATASETS: dict[str, Callable[..., Digits]] = {
 __all__ = [
     "CHANNELS",
     "DATASETS",
+    "Cosmology",
     "Digits",
     "ImageSplit",
+    "MapSet",
+    "MapSplits",
     "MeshArrays",
     "MeshError",
     "MeshFile",
@@ -42,13 +50,17 @@ __all__ = [
     "ShapeSet",
     "ShapeSplits",
     "SignalFile",
+    "SimulationPlan",
+    "array_maps",
     "check_finite",
+    "draw_cosmologies",
     "epoch_rotations",
     "evaluation_rotations",
     "load_digits",
     "load_mnist",
     "make_procedural_shapes",
     "mesh_signals",
+    "open_maps",
     "open_shapes",
     "project_shapes",
     "read_mesh",
@@ -57,6 +69,9 @@ __all__ = [
     "read_shrec17",
     "read_signals",
     "require_writable",
+    "rotate_maps",
+    "simulate_maps",
+    "split_maps",
     "split_shapes",
     "stereographic_signals",
     "stratified_choice",

@@ -20,6 +20,7 @@ class HealpixMaps(NamedTuple):
     signals: Float[np.ndarray, "vertices channels"]
     ordering: Ordering
     sampling: str
+    channel_names: tuple[str, ...] = ()
 
 
 def read_healpix_fits(path: Path) -> HealpixMaps:
@@ -91,9 +92,8 @@ def _read_table(path: Path, table: Any) -> HealpixMaps:
     signals[np.isclose(signals, UNSEEN, rtol=1e-5, atol=0)] = np.nan
     nside = _nside(path, table.header.get("NSIDE"), len(signals), is_partial=is_partial)
     sampling = Healpix(nside, ordering=ordering)
-    if pixels is None:
-        return HealpixMaps(signals, ordering, sampling.spec)
-    return HealpixMaps(signals, ordering, sampling.subset(pixels.astype(np.int64)).spec)
+    where = sampling if pixels is None else sampling.subset(pixels.astype(np.int64))
+    return HealpixMaps(signals, ordering, where.spec, tuple(columns))
 
 
 def _pixel_column(path: Path, columns: dict[str, np.ndarray]) -> str:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -30,6 +30,8 @@ class SignalFile:
         Order of HEALPix pixels, None when the file does not say.
     sampling
         Specification of the sampling, as in `Sampling.spec`, None when the file does not say.
+    channel_names
+        Names of the channels, None when the file does not say.
 
     Examples
     --------
@@ -40,6 +42,16 @@ class SignalFile:
     signals: Float[np.ndarray, "signals vertices channels"]
     ordering: Ordering | None = None
     sampling: str | None = None
+    channel_names: tuple[str, ...] | None = None
+
+
+class _Content(NamedTuple):
+    """What a file holds, as it is."""
+
+    array: np.ndarray
+    ordering: Ordering | None = None
+    sampling: str | None = None
+    channel_names: tuple[str, ...] | None = None
 
 
 def read_signals(path: str | os.PathLike[str], *, missing: Missing = "raise") -> SignalFile:
@@ -88,6 +100,46 @@ def read_signals(path: str | os.PathLike[str], *, missing: Missing = "raise") ->
     path = Path(path)
     if missing not in get_args(Missing):
         raise ValueError(f"missing must be one of {', '.join(get_args(Missing))}, got {missing!r}")
+    content = _read(path)
+    signals = _as_signals(path, content.array)
+    if missing == "raise":
+        check_finite(signals, name=str(path))
+    return SignalFile(signals, *content[1:])
+
+
+def read_flags(path: str | os.PathLike[str]) -> SignalFile:
+    """Masks of a file, as signals of numbers: true is 1, and a missing value NaN.
+
+    Parameters
+    ----------
+    path
+        A file as for `read_signals`, whose array may also be of booleans.
+
+    Returns
+    -------
+    SignalFile
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, ImportError
+        As `read_signals`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "mask.npy"
+    >>> np.save(path, np.array([True, False]))
+    >>> read_flags(path).signals.ravel()
+    array([1., 0.], dtype=float32)
+    """
+    path = Path(path)
+    content = _read(path)
+    array = content.array.astype(np.float32) if content.array.dtype == bool else content.array
+    return SignalFile(_as_signals(path, array), *content[1:])
+
+
+def _read(path: Path) -> _Content:
+    """What is in the file, by its suffix."""
     reader = _READERS.get(file_suffix(path))
     if reader is None:
         raise ValueError(
@@ -95,11 +147,7 @@ def read_signals(path: str | os.PathLike[str], *, missing: Missing = "raise") ->
         )
     if not path.is_file():
         raise FileNotFoundError(f"path must name a file of signals, got {path}, which is not there")
-    array, ordering, sampling = reader(path)
-    signals = _as_signals(path, array)
-    if missing == "raise":
-        check_finite(signals, name=str(path))
-    return SignalFile(signals, ordering, sampling)
+    return reader(path)
 
 
 def check_finite(
@@ -132,7 +180,8 @@ def check_finite(
     raise ValueError(
         f"{name} must be finite, got {num_nan} NaN and {num_infinite} infinite of {signals.size} "
         f"values (first: signal {signal}, vertex {vertex}, channel {channel}); fill them, or keep "
-        'the finite vertices: read with missing="keep" and use sampling.subset(mask)'
+        'the finite vertices: read with missing="keep" and use sampling.subset(mask), or in '
+        "predictions --adapt"
     )
 
 
@@ -155,7 +204,7 @@ def _as_signals(
     return np.ascontiguousarray(array, dtype=dtype)
 
 
-def _read_npy(path: Path) -> tuple[np.ndarray, None, None]:
+def _read_npy(path: Path) -> _Content:
     """Array of a .npy file."""
     try:
         array = np.load(path, allow_pickle=False)
@@ -165,10 +214,10 @@ def _read_npy(path: Path) -> tuple[np.ndarray, None, None]:
         ) from error
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{path} must hold a single array, got an archive; rename it to .npz")
-    return array, None, None
+    return _Content(array)
 
 
-def _read_npz(path: Path) -> tuple[np.ndarray, Ordering | None, str | None]:
+def _read_npz(path: Path) -> _Content:
     """Array, ordering and sampling of a .npz file."""
     try:
         # opened here: NumPy leaves the file open when the archive is broken
@@ -184,15 +233,16 @@ def _read_npz(path: Path) -> tuple[np.ndarray, Ordering | None, str | None]:
         )
     ordering = str(content["ordering"]) if "ordering" in content else None
     sampling = str(content["sampling"]) if "sampling" in content else None
-    return content["signals"], _as_ordering(path, ordering), sampling
+    return _Content(content["signals"], _as_ordering(path, ordering), sampling)
 
 
-def _read_csv(path: Path) -> tuple[np.ndarray, None, None]:
+def _read_csv(path: Path) -> _Content:
     """Columns of a .csv file: vertices in rows, channels in columns."""
     rows = path.read_text(encoding="utf-8-sig").splitlines()
     rows = [(number, row.split(",")) for number, row in enumerate(rows, start=1) if row.strip()]
+    names = None
     if rows and not _is_numeric(rows[0][1]):
-        rows = rows[1:]
+        names, rows = tuple(word.strip() for word in rows[0][1]), rows[1:]
     if not rows:
         raise ValueError(f"{path} must hold a row of numbers for each vertex, got no row")
     num_columns = len(rows[0][1])
@@ -209,7 +259,8 @@ def _read_csv(path: Path) -> tuple[np.ndarray, None, None]:
             raise ValueError(
                 f"{path} must hold numbers between commas, got {','.join(row)!r} in line {number}"
             ) from error
-    return values, None, None
+    named = names is not None and len(names) == num_columns
+    return _Content(values, channel_names=names if named else None)
 
 
 def _is_numeric(words: list[str]) -> bool:
@@ -223,10 +274,10 @@ def _is_numeric(words: list[str]) -> bool:
     return False
 
 
-def _read_fits(path: Path) -> tuple[np.ndarray, Ordering | None, str | None]:
+def _read_fits(path: Path) -> _Content:
     """Maps, ordering and sampling of a HEALPix FITS file."""
     maps = read_healpix_fits(path)
-    return maps.signals, maps.ordering, maps.sampling
+    return _Content(maps.signals, maps.ordering, maps.sampling, maps.channel_names)
 
 
 def _as_ordering(path: Path, word: str | None) -> Ordering | None:
@@ -251,7 +302,7 @@ def _numpy_complaint(error: Exception) -> str:
     return _one_line(error)
 
 
-_READERS: dict[str, Callable[[Path], tuple[np.ndarray, Ordering | None, str | None]]] = {
+_READERS: dict[str, Callable[[Path], _Content]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".csv": _read_csv,

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from deepsphere.experiments.blocks_config import BlocksRecipe, MapsTraining, UNetBlock
 from deepsphere.experiments.blocks_maps import Maps
 from deepsphere.experiments.options import RunOptions, cpu_threads
-from deepsphere.experiments.training_record import TrainingRecord
+from deepsphere.experiments.training_record import TurnedRecord
 from deepsphere.graph import Pyramid
 from deepsphere.harmonics import analyze, synthesize
 from deepsphere.models import UNet, num_parameters
@@ -27,7 +27,7 @@ from deepsphere.training.quiet import quiet_lightning
 _NUM_AT_ONCE = 16
 
 
-class MapsRecord(TrainingRecord):
+class MapsRecord(TurnedRecord):
     """What one U-Net found out.
 
     Parameters

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepsphere.experiments.training_record import NotNegative, TrainingRecord
+from deepsphere.experiments.training_record import NotNegative, TurnedRecord
 
 NetworkName = Literal["deepsphere", "cnn2d"]
 NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
@@ -69,7 +69,7 @@ class Score(BaseModel):
     confusion: list[list[int]]
 
 
-class RunRecord(TrainingRecord):
+class RunRecord(TurnedRecord):
     """What one run found out.
 
     Parameters

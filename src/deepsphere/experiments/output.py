@@ -11,10 +11,19 @@ RESULTS_FILE = "results.json"
 REPORT_FILE = "report.html"
 FIGURE_FOLDER = "figures"
 RUN_FOLDER = "runs"
+MAP_FOLDER = "maps"
 RECIPE_FILE = "recipe.json"
 NUMBERS_FILE = "numbers.json"
 
-_OURS = (RESULTS_FILE, REPORT_FILE, NUMBERS_FILE, RECIPE_FILE, FIGURE_FOLDER, RUN_FOLDER)
+_OURS = (
+    RESULTS_FILE,
+    REPORT_FILE,
+    NUMBERS_FILE,
+    RECIPE_FILE,
+    FIGURE_FOLDER,
+    RUN_FOLDER,
+    MAP_FOLDER,
+)
 
 
 def prepare_output(

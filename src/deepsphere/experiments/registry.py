@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from deepsphere.experiments.blocks_config import BlocksRecipe
 from deepsphere.experiments.config import Recipe
+from deepsphere.experiments.cosmology_config import CosmologyRecipe
 from deepsphere.experiments.digits_config import DigitsRecipe
 from deepsphere.experiments.equivariance_config import EquivarianceRecipe
 from deepsphere.experiments.kernel_widths_config import KernelWidthsRecipe
+from deepsphere.experiments.map_spectra_config import MapSpectraRecipe
 from deepsphere.experiments.shapes_config import ShapesRecipe
 from deepsphere.experiments.spectrum_config import SpectrumRecipe
 
@@ -114,9 +116,11 @@ def _function(place: str) -> Callable[..., Any]:
 
 RECIPE_TYPES: dict[str, type[Recipe]] = {
     "digits": DigitsRecipe,
+    "cosmology": CosmologyRecipe,
     "blocks": BlocksRecipe,
     "equivariance": EquivarianceRecipe,
     "kernel-widths": KernelWidthsRecipe,
+    "map-spectra": MapSpectraRecipe,
     "shapes": ShapesRecipe,
     "spectrum": SpectrumRecipe,
 }
@@ -129,6 +133,14 @@ _EXPERIMENTS: dict[str, _Place] = {
         measure="digits.run_digits",
         rows="digits.result_rows",
         write_report="digits_report.write_report",
+    ),
+    "cosmology": _Place(
+        check="cosmology.check_run",
+        fingerprint="cosmology.experiment_fingerprint",
+        measure="cosmology.measure_cosmology",
+        rows="cosmology_rows.result_rows",
+        write_report="cosmology_report.write_report",
+        notes="cosmology_rows.result_notes",
     ),
     "blocks": _Place(
         check="blocks.check_run",
@@ -159,6 +171,14 @@ _EXPERIMENTS: dict[str, _Place] = {
         measure="kernel_widths.tune_widths",
         rows="kernel_widths.result_rows",
         write_report="kernel_widths_report.write_report",
+    ),
+    "map-spectra": _Place(
+        check="map_spectra.check_run",
+        fingerprint="map_spectra.experiment_fingerprint",
+        measure="map_spectra.measure_map_spectra",
+        rows="map_spectra_rows.result_rows",
+        write_report="map_spectra_report.write_report",
+        notes="map_spectra_rows.result_notes",
     ),
     "spectrum": _Place(
         check="spectrum.check_run",

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepsphere.experiments.shapes_config import NetworkSection, Perturbation
-from deepsphere.experiments.training_record import NotNegative, TrainingRecord
+from deepsphere.experiments.training_record import NotNegative, TurnedRecord
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 
@@ -70,7 +70,7 @@ class ShapesScore(BaseModel):
     confusion: list[list[int]]
 
 
-class ShapesRecord(TrainingRecord):
+class ShapesRecord(TurnedRecord):
     """What one training found out.
 
     Parameters

@@ -1,24 +1,30 @@
 """The report of the shapes experiment: the table, what accuracy costs, and what networks see."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from deepsphere.data.mesh_signals import VIEW_RADIUS
 from deepsphere.data.meshes import MeshError
 from deepsphere.experiments.network_costs import TableCosts, inference_work
+from deepsphere.experiments.network_pages import (
+    CostedScore,
+    cost_table,
+    draw_histories,
+    draw_scores_and_costs,
+    write_reference,
+    write_rows,
+)
 from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE
 from deepsphere.experiments.pages import ReportPage, write_reproduction
 from deepsphere.experiments.results import (
     Results,
     mean_and_error,
     summarize_claims,
-    tabulate,
 )
 from deepsphere.experiments.shapes_config import (
     NetworkSection,
@@ -26,11 +32,9 @@ from deepsphere.experiments.shapes_config import (
     perturbations_of,
 )
 from deepsphere.experiments.shapes_data import open_splits
-from deepsphere.experiments.shapes_record import ShapesRecord
 from deepsphere.experiments.shapes_rows import SCORE_MEASURES, ShapesMeasured, shown
 from deepsphere.plotting import Card, Report, plot_confusion
 from deepsphere.plotting.meshes import plot_mesh_signals
-from deepsphere.plotting.style import INK, MUTED, PALETTE, add_legend, new_figure, style_axes
 from deepsphere.sampling import sampling_from_spec
 from deepsphere.training.progress import track
 
@@ -77,8 +81,14 @@ def write_report(
         partial(_write_table, page, recipe, measured),
         partial(_write_signals, page, recipe, data),
         partial(_write_training, page, recipe, measured, data),
-        partial(_write_reference, report, recipe),
-        partial(_write_rows, report, results),
+        partial(
+            write_reference,
+            report,
+            recipe.reference,
+            caption=f"{recipe.reference_source} Another data set and another machine, unless this "
+            "is SHREC'17.",
+        ),
+        partial(write_rows, report, results),
         partial(write_reproduction, report, results),
     ]
     shown = track(sections, "writing the report", total=len(sections)) if progress else sections
@@ -122,33 +132,6 @@ def score_table(
     return columns, rows
 
 
-def cost_table(recipe: ShapesRecipe, costs: TableCosts) -> tuple[list[str], list[list[str]]]:
-    """What the networks cost: one row for each, trained or not.
-
-    Parameters
-    ----------
-    recipe
-        With its networks.
-    costs
-        Of all of them.
-
-    Returns
-    -------
-    columns : list of str
-    rows : list of list of str
-    """
-    works = [*next(iter(costs.networks.values())).milliseconds]
-    columns = ["network", "parameters", *(f"{work} [ms]" for work in works), "memory [MB]"]
-    rows = []
-    for network in recipe.networks:
-        of_network = costs.networks[network.name]
-        times = [of_network.median(work) for work in works]
-        shown_times = [f"{time:,.0f}" if time >= 100 else f"{time:.3g}" for time in times]
-        megabytes = f"{of_network.step_megabytes:,.0f}"
-        rows.append([network.name, f"{of_network.num_parameters:,}", *shown_times, megabytes])
-    return columns, rows
-
-
 def _write_summary(
     report: Report, recipe: ShapesRecipe, measured: ShapesMeasured, results: Results
 ) -> None:
@@ -188,7 +171,7 @@ def _write_table(page: ReportPage, recipe: ShapesRecipe, measured: ShapesMeasure
     if measured.costs is None:
         return
     page.report.table(
-        *cost_table(recipe, measured.costs),
+        *cost_table(measured.costs),
         caption="Times are medians, all networks in turns; memory is what one training step adds "
         "to that of a process at its peak.",
     )
@@ -206,28 +189,17 @@ def _draw_accuracy_and_cost(
 ) -> Figure:
     """F1 under the first protocol of each network against the time of its largest inference."""
     work = inference_work(max(recipe.costs.batch_sizes) if recipe.costs else 1)
-    figure = new_figure(8.6, 3.8)
-    axes = figure.subplots()
-    for index, network in enumerate(recipe.networks):
-        if not network.protocols:
-            continue
-        values = [score.weighted_f1 for score in measured.of(network, network.protocols[0])]
-        axes.errorbar(
-            costs.networks[network.name].median(work),
-            fmean(values),
-            yerr=stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0,
-            fmt="o" if network.model == "fcn" else "s",
-            color=PALETTE[index % len(PALETTE)],
-            ecolor=MUTED,
-            elinewidth=1,
-            label=f"{network.name}, {shown(network.protocols[0])}",
+    points = [
+        CostedScore(
+            name=f"{network.name}, {shown(network.protocols[0])}",
+            values=[score.weighted_f1 for score in measured.of(network, network.protocols[0])],
+            milliseconds=costs.networks[network.name].median(work),
+            is_rival=network.model != "fcn",
         )
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.margins(x=0.1, y=0.15)
-    style_axes(axes, xlabel=f"{work} [ms]", ylabel="F1 [%]", grid="both")
-    add_legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
+        for network in recipe.networks
+        if network.protocols
+    ]
+    return draw_scores_and_costs(points, cost=f"{work} [ms]", score="F1 [%]")
 
 
 def _write_signals(page: ReportPage, recipe: ShapesRecipe, data: Path | None) -> None:
@@ -266,8 +238,9 @@ def _write_training(
     first = {key: of for key, of in measured.records.items() if key.seed == recipe.seeds[0]}
     if first:
         page.figure(
-            _draw_histories(
-                {f"{key.network.name}, {key.perturbation}": first[key] for key in first}
+            draw_histories(
+                {f"{key.network.name}, {key.perturbation}": first[key].history for key in first},
+                {"train_loss": "training loss", "val_accuracy": "validation accuracy"},
             ),
             "training",
             alt="Training loss and validation accuracy of every network over the epochs",
@@ -277,33 +250,6 @@ def _write_training(
     ours = recipe.networks[0]
     if ours.protocols:
         _write_confusions(page, measured, ours, open_splits(recipe.data, data).classes)
-
-
-def _draw_histories(records: Mapping[str, ShapesRecord]) -> Figure:
-    """Loss and accuracy over the epochs, one colour for each training."""
-    figure = new_figure(9.6, 3.2 + 0.12 * len(records))
-    panels = figure.subplots(1, 2)
-    for axes, metric, label in zip(
-        panels,
-        ("train_loss", "val_accuracy"),
-        ("training loss", "validation accuracy"),
-        strict=True,
-    ):
-        for index, (name, record) in enumerate(records.items()):
-            rows = [row for row in record.history if metric in row]
-            axes.plot(
-                [row["epoch"] + 1 for row in rows],
-                [row[metric] for row in rows],
-                color=PALETTE[index % len(PALETTE)],
-                linestyle="-" if index < len(PALETTE) else "--",
-                label=name,
-            )
-        style_axes(axes, xlabel="epoch", ylabel=label, grid="both")
-    lines, names = panels[0].get_legend_handles_labels()
-    figure.legend(
-        lines, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8, labelcolor=INK
-    )
-    return figure
 
 
 def _write_confusions(
@@ -329,30 +275,4 @@ def _write_confusions(
         ["shape", "taken for", "share of its views"],
         rows,
         caption="The most frequent confusions, over all seeds.",
-    )
-
-
-def _write_reference(report: Report, recipe: ShapesRecipe) -> None:
-    """The published table."""
-    if not recipe.reference:
-        return
-    report.section("What was published")
-    columns = list(dict.fromkeys(name for row in recipe.reference.values() for name in row))
-    report.table(
-        ["system", *columns],
-        [
-            [name, *(str(row.get(column, "–")) for column in columns)]
-            for name, row in recipe.reference.items()
-        ],
-        caption=f"{recipe.reference_source} Another data set and another machine, unless this "
-        "is SHREC'17.",
-    )
-
-
-def _write_rows(report: Report, results: Results) -> None:
-    """All rows as they are in the file."""
-    report.section("All results")
-    report.table(
-        *tabulate(results.rows),
-        caption="Spread is the standard deviation over the seeds; seconds are of all seeds.",
     )

@@ -38,7 +38,6 @@ from deepsphere.training import (
     SphereModule,
     SphericalShapes,
     compute_outputs,
-    read_metadata,
     save,
     seeded,
 )
@@ -224,7 +223,7 @@ def run_network(
         folder=folder,
         options=options,
         fingerprint=fingerprint,
-        resume=_resumable(folder / LAST_FILE, fingerprint),
+        resume=resumable(folder / LAST_FILE, fingerprint),
         callbacks=callbacks,
     )
     model, start = result.module.model, time.perf_counter()
@@ -269,14 +268,6 @@ def change_between_views(outputs: torch.Tensor) -> float:
     """
     first, others = outputs[:, :1], outputs[:, 1:]
     return relative_change(others, first.expand_as(others))
-
-
-def _resumable(path: Path, fingerprint: str) -> Path | None:
-    """The checkpoint, where there is a whole one of this very training."""
-    if resumable(path) is None:
-        return None
-    training = read_metadata(path).training or {}
-    return path if training.get("fingerprint") == fingerprint else None
 
 
 def _task(

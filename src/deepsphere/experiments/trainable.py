@@ -77,11 +77,22 @@ def _shapes() -> Trainable:
     return Trainable(shapes_single.train_request, shapes_single.evaluate_one, "retrieve")
 
 
-TRAINED: dict[str, Callable[[], Trainable]] = {"digits": _digits, "shapes": _shapes}
+def _cosmology() -> Trainable:
+    """Maps of the sky."""
+    from deepsphere.experiments import cosmology_single
+
+    return Trainable(cosmology_single.train_request, cosmology_single.evaluate_one, "evaluate")
+
+
+TRAINED: dict[str, Callable[[], Trainable]] = {
+    "digits": _digits,
+    "shapes": _shapes,
+    "cosmology": _cosmology,
+}
 """The experiments that train a network which is worth keeping, in the words of the command."""
 
-# how things were put on the sphere tells the experiments apart
-_PROJECTIONS = {"stereographic": "digits", "rays": "shapes"}
+# how signals came to be on the sphere tells the experiments apart
+_PROJECTIONS = {"stereographic": "digits", "rays": "shapes", "patches": "cosmology"}
 
 
 def trainable(name: str) -> Trainable:

@@ -23,8 +23,6 @@ class TrainingRecord(BaseModel):
         Wall time.
     history
         Metrics by epoch.
-    change
-        How much rotations of the input change what should not change with them.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -33,7 +31,6 @@ class TrainingRecord(BaseModel):
     num_parameters: Annotated[int, Field(ge=1)]
     seconds_training: NotNegative
     history: list[dict[str, float | int]]
-    change: NotNegative
 
     def write(self, path: Path) -> None:
         """Write the record as JSON, complete or not at all.
@@ -45,6 +42,18 @@ class TrainingRecord(BaseModel):
         """
         with write_atomically(path, overwrite=True) as temporary:
             temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+class TurnedRecord(TrainingRecord):
+    """What trainings find out where signals can be turned.
+
+    Parameters
+    ----------
+    change
+        How much rotations of the input change what should not change with them.
+    """
+
+    change: NotNegative
 
 
 _Record = TypeVar("_Record", bound=TrainingRecord)

@@ -8,7 +8,14 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from deepsphere.experiments.networks_config import NetworkTraining
 from deepsphere.experiments.options import RunOptions, cpu_threads
-from deepsphere.training import FitResult, Optimization, SphereModule, fit, read_spec
+from deepsphere.training import (
+    FitResult,
+    Optimization,
+    SphereModule,
+    fit,
+    read_metadata,
+    read_spec,
+)
 from deepsphere.training.data_module import SphereData
 from deepsphere.training.quiet import quiet_lightning
 
@@ -130,13 +137,15 @@ def optimization_of(training: NetworkTraining) -> Optimization:
     )
 
 
-def resumable(path: Path) -> Path | None:
+def resumable(path: Path, fingerprint: str | None = None) -> Path | None:
     """The checkpoint, where there is a whole one.
 
     Parameters
     ----------
     path
         Where one may be.
+    fingerprint
+        Of the training that it has to be of; any if not given.
 
     Returns
     -------
@@ -146,4 +155,7 @@ def resumable(path: Path) -> Path | None:
         read_spec(path)
     except (OSError, ValueError):
         return None
-    return path
+    if fingerprint is None:
+        return path
+    training = read_metadata(path).training or {}
+    return path if training.get("fingerprint") == fingerprint else None

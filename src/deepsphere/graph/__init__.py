@@ -25,6 +25,7 @@ from deepsphere.graph.pooling_matrices import (
     subsampling_matrix,
     unpooling_matrix,
 )
+from deepsphere.graph.retargeting import pyramid_on_sampling
 from deepsphere.graph.smoothness import (
     differential_operator,
     dirichlet_energy,
@@ -91,6 +92,7 @@ __all__ = [
     "mexican_hat",
     "operator_chebyshev_norms",
     "pyramid_from_spec",
+    "pyramid_on_sampling",
     "resolved_rows",
     "smoothing_matrix",
     "stiffness_matrix",

@@ -1,14 +1,16 @@
 """Pyramids: graphs on ever coarser samplings of one region, and who belongs to whom."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
 from scipy.sparse import csr_matrix
 
 from deepsphere.graph.neighbors import root_and_indices
 from deepsphere.graph.sphere_graph import GraphOptions, SphereGraph, build_graph, graph_from_spec
-from deepsphere.sampling import Sampling
+from deepsphere.sampling import Sampling, Subset
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,9 @@ class Pyramid:
         Share of each vertex that belongs to each vertex of the next level; columns sum to one.
     steps : tuple of int
         How many times the sampling is coarsened between two levels.
+    low_pass_powers : tuple of int or None, optional
+        The exponents of `low_pass_power` between two levels, None where they follow from the
+        graph: those of the pyramid that `pyramid_on_sampling` made this one from.
 
     Examples
     --------
@@ -37,6 +42,7 @@ class Pyramid:
     graphs: tuple[SphereGraph, ...]
     memberships: tuple[csr_matrix, ...]
     steps: tuple[int, ...]
+    low_pass_powers: tuple[int | None, ...] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pyramid":
         """Itself: a value that never changes need not be copied with the models that hold it."""
@@ -55,7 +61,40 @@ class Pyramid:
     @property
     def spec(self) -> dict[str, Any]:
         """Plain values from which :func:`pyramid_from_spec` rebuilds the pyramid."""
-        return {"graph": self.graphs[0].spec, "steps": list(self.steps)}
+        spec: dict[str, Any] = {"graph": self.graphs[0].spec, "steps": list(self.steps)}
+        if self.low_pass_powers is not None:
+            spec["lambda_max"] = [graph.options.lambda_max for graph in self.graphs]
+            spec["low_pass_powers"] = list(self.low_pass_powers)
+        return spec
+
+    def areas(self, level: int) -> Float[np.ndarray, "vertices"]:
+        """The area that each vertex of a level stands for, in steradians.
+
+        On a whole sphere those of the sampling. On a part of it the sum over the vertices of the
+        finest level that belong to it: a coarse vertex at the border, or at a hole, counts as much
+        as it has inside.
+
+        Parameters
+        ----------
+        level : int
+
+        Returns
+        -------
+        ndarray, shape (vertices,)
+
+        Examples
+        --------
+        >>> import deepsphere as ds
+        >>> pyramid = build_pyramid(ds.Healpix(nside=2).subset(np.arange(5)), num_levels=2)
+        >>> (pyramid.areas(1) / pyramid.areas(0)[0]).round(12)
+        array([4., 1.])
+        """
+        if not isinstance(self.samplings[0], Subset):
+            return self.samplings[level].areas
+        areas = self.samplings[0].areas
+        for membership in self.memberships[:level]:
+            areas = membership @ areas
+        return areas
 
 
 def build_pyramid(
@@ -113,12 +152,24 @@ def build_pyramid(
         finest = graph_or_sampling
     else:
         finest = build_graph(graph_or_sampling, **graph_options)
+    return _built(finest, steps)
+
+
+def _built(
+    finest: SphereGraph,
+    steps: tuple[int, ...],
+    *,
+    lambda_max: Sequence[float | None] | None = None,
+    low_pass_powers: tuple[int | None, ...] | None = None,
+) -> Pyramid:
+    """The pyramid above a graph, with given numbers for the largest eigenvalues of its levels."""
     graphs, memberships, sampling = [finest], [], finest.sampling
     for level, num_steps in enumerate(steps, start=1):
         sampling, membership = _coarsened(sampling, num_steps, finest=finest, level=level)
-        graphs.append(_level_graph(sampling, finest=finest, level=level))
+        given = None if lambda_max is None else lambda_max[level]
+        graphs.append(_level_graph(sampling, finest=finest, level=level, lambda_max=given))
         memberships.append(membership)
-    return Pyramid(tuple(graphs), tuple(memberships), steps)
+    return Pyramid(tuple(graphs), tuple(memberships), steps, low_pass_powers)
 
 
 def pyramid_from_spec(spec: Mapping[str, Any]) -> Pyramid:
@@ -128,7 +179,8 @@ def pyramid_from_spec(spec: Mapping[str, Any]) -> Pyramid:
     ----------
     spec : mapping
         ``"graph"``, the specification of the finest graph, and ``"steps"``, a list of how many
-        coarsenings lie between two levels.
+        coarsenings lie between two levels; of a pyramid that `pyramid_on_sampling` made also
+        ``"lambda_max"``, one number for each level, and ``"low_pass_powers"``.
 
     Returns
     -------
@@ -147,13 +199,24 @@ def pyramid_from_spec(spec: Mapping[str, Any]) -> Pyramid:
     >>> pyramid_from_spec(pyramid.spec).samplings == pyramid.samplings
     True
     """
-    if set(spec) != {"graph", "steps"}:
+    carried = {"lambda_max", "low_pass_powers"}
+    if set(spec) - carried != {"graph", "steps"} or len(carried & set(spec)) == 1:
         raise ValueError(
             f"pyramid spec must have the keys 'graph' and 'steps', got {sorted(map(str, spec))}; "
             "take the spec of a Pyramid"
         )
     steps = tuple(spec["steps"])
-    return build_pyramid(graph_from_spec(spec["graph"]), num_levels=len(steps) + 1, steps=steps)
+    steps = _checked_steps(len(steps) + 1, steps)
+    if "lambda_max" not in spec:
+        return _built(graph_from_spec(spec["graph"]), steps)
+    lambda_max, powers = list(spec["lambda_max"]), tuple(spec["low_pass_powers"])
+    if len(lambda_max) != len(steps) + 1 or len(powers) != len(steps):
+        raise ValueError(
+            f"pyramid spec must have {len(steps) + 1} lambda_max and {len(steps)} low_pass_powers "
+            f"with these steps, got {len(lambda_max)} and {len(powers)}; take the spec of a Pyramid"
+        )
+    finest = graph_from_spec({**spec["graph"], "lambda_max": lambda_max[0]})
+    return _built(finest, steps, lambda_max=lambda_max, low_pass_powers=powers)
 
 
 def _checked_steps(num_levels: int, steps: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -189,9 +252,11 @@ def _coarsened(
     return sampling, membership
 
 
-def _level_graph(sampling: Sampling, *, finest: SphereGraph, level: int) -> SphereGraph:
+def _level_graph(
+    sampling: Sampling, *, finest: SphereGraph, level: int, lambda_max: float | None
+) -> SphereGraph:
     """The graph of a coarser level, with the options of the finest one."""
-    options: GraphOptions = finest.options
+    options: GraphOptions = replace(finest.options, lambda_max=lambda_max)
     num_vertices = root_and_indices(sampling)[0].num_vertices
     if options.neighborhood == "knn" and options.num_neighbors is not None:
         num_neighbors = min(options.num_neighbors, num_vertices - 1)

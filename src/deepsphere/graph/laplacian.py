@@ -1,8 +1,10 @@
 """Laplacians of a weighted graph."""
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
-from scipy.sparse import csr_matrix, diags, identity
+from scipy.sparse import csr_matrix, identity
 
 # Rows handled at once.
 _CHUNK = 2**16
@@ -35,11 +37,13 @@ def combinatorial_laplacian(
     array([[ 3., -3.],
            [-3.,  3.]])
     """
-    laplacian = csr_matrix(diags(degrees(adjacency)) - adjacency)
-    if mass is not None:
-        laplacian = csr_matrix(diags(1.0 / mass) @ laplacian)
-    laplacian.sort_indices()  # else the first product that wants them in order would
-    return laplacian
+    inverse = None if mass is None else 1.0 / mass
+
+    def scaled(rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return values if inverse is None else inverse[rows] * values
+
+    degree = degrees(adjacency)
+    return _assembled(adjacency, degree if inverse is None else inverse * degree, scaled)
 
 
 def normalized_laplacian(adjacency: csr_matrix) -> csr_matrix:
@@ -66,10 +70,12 @@ def normalized_laplacian(adjacency: csr_matrix) -> csr_matrix:
     """
     degree = degrees(adjacency)
     scale = 1.0 / np.sqrt(_positive(degree))
-    scaled = adjacency.tocoo(copy=True)
-    # the product of the scales first: entries (i, j) and (j, i) are then equal to the last bit
-    scaled.data *= scale[scaled.row] * scale[scaled.col]
-    return csr_matrix(diags((degree > 0).astype(np.float64)) - scaled.tocsr())
+
+    def scaled(rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+        # the product of the scales first: entries (i, j) and (j, i) are then equal to the last bit
+        return values * (scale[rows] * scale[columns])
+
+    return _assembled(adjacency, (degree > 0).astype(np.float64), scaled)
 
 
 def random_walk_laplacian(adjacency: csr_matrix) -> csr_matrix:
@@ -97,7 +103,48 @@ def random_walk_laplacian(adjacency: csr_matrix) -> csr_matrix:
     return combinatorial_laplacian(adjacency, mass=_positive(degrees(adjacency)))
 
 
-def rescaled(laplacian: csr_matrix, scale: float) -> csr_matrix:
+def _assembled(
+    adjacency: csr_matrix,
+    diagonal: Float[np.ndarray, "vertices"],
+    scaled: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+) -> csr_matrix:
+    """The matrix of a diagonal, without its zeros, minus the scaled weights; columns in order.
+
+    Written row by row into the arrays of the result, as sums of sparse matrices would take several
+    times their memory.
+    """
+    if not adjacency.has_sorted_indices:
+        adjacency = adjacency.sorted_indices()
+    before, size = adjacency.indptr, len(diagonal)
+    has_diagonal = diagonal != 0
+    starts = before.astype(np.int64)
+    starts[1:] += np.cumsum(has_diagonal)
+    index = np.int32 if starts[-1] <= np.iinfo(np.int32).max else np.int64
+    columns = np.empty(starts[-1], dtype=index)
+    data = np.empty(starts[-1])
+    for first in range(0, size, _CHUNK):
+        last = min(first + _CHUNK, size)
+        old = slice(before[first], before[last])
+        rows = np.repeat(np.arange(first, last), np.diff(before[first : last + 1]))
+        beside = adjacency.indices[old]
+        places = np.arange(old.start, old.stop) + (starts[rows] - before[rows])
+        places += (beside > rows) & has_diagonal[rows]
+        columns[places] = beside
+        data[places] = -scaled(rows, beside, adjacency.data[old])
+        own = np.arange(first, last)
+        below = np.bincount(rows[beside < rows] - first, minlength=last - first)
+        kept = has_diagonal[first:last]
+        places = (starts[own] + below)[kept]
+        columns[places] = own[kept]
+        data[places] = diagonal[own[kept]]
+    matrix = csr_matrix((data, columns, starts.astype(index)), shape=(size, size), copy=False)
+    matrix.has_sorted_indices = True
+    return matrix
+
+
+def rescaled(
+    laplacian: csr_matrix, scale: float, *, dtype: type[np.floating] = np.float64
+) -> csr_matrix:
     """The matrix scale L - I.
 
     Parameters
@@ -106,6 +153,8 @@ def rescaled(laplacian: csr_matrix, scale: float) -> csr_matrix:
         L, any square matrix.
     scale
         The factor.
+    dtype
+        Of the result, rounded once from float64.
 
     Returns
     -------
@@ -120,18 +169,20 @@ def rescaled(laplacian: csr_matrix, scale: float) -> csr_matrix:
            [-1.,  0.]])
     """
     starts, size = laplacian.indptr, len(laplacian.indptr) - 1
-    on_diagonal = []
+    data, num_diagonal = np.empty(laplacian.nnz, dtype=dtype), 0
     # in parts: an array of the rows of all entries would be as large as the matrix
     for first in range(0, size, _CHUNK):
         last = min(first + _CHUNK, size)
-        columns = laplacian.indices[starts[first] : starts[last]]
+        part = slice(starts[first], starts[last])
         rows = np.repeat(np.arange(first, last), np.diff(starts[first : last + 1]))
-        on_diagonal.append(np.flatnonzero(columns == rows) + starts[first])
-    diagonal = np.concatenate(on_diagonal)
-    if len(diagonal) != size:  # a vertex without edges, or entries in several parts
-        return csr_matrix(scale * laplacian - identity(size, format="csr"))
-    data = scale * laplacian.data
-    data[diagonal] -= 1.0
+        on_diagonal = np.flatnonzero(laplacian.indices[part] == rows)
+        values = scale * laplacian.data[part]
+        values[on_diagonal] -= 1.0
+        data[part] = values
+        num_diagonal += len(on_diagonal)
+    if num_diagonal != size:  # a vertex without edges, or entries in several parts
+        whole = scale * laplacian - identity(size, format="csr")
+        return csr_matrix(whole, dtype=dtype)
     result = csr_matrix((data, laplacian.indices, starts), shape=laplacian.shape, copy=False)
     result.has_sorted_indices = laplacian.has_sorted_indices
     return result

@@ -68,6 +68,8 @@ class GraphOptions:
         Masses of the cotangent Laplacian; None for other weights.
     disconnected
         Whether a graph of several components is accepted.
+    lambda_max
+        The number that stands for the largest eigenvalue, as given; None where it is computed.
     """
 
     num_neighbors: int | None = DEFAULT_NUM_NEIGHBORS
@@ -78,6 +80,7 @@ class GraphOptions:
     laplacian: LaplacianKind = "combinatorial"
     mass: Mass | None = None
     disconnected: Disconnected = "raise"
+    lambda_max: float | None = None
 
 
 def has_equal_areas(sampling: Sampling) -> bool:
@@ -125,6 +128,7 @@ def resolve_options(
     laplacian: LaplacianKind,
     mass: Mass | None,
     disconnected: Disconnected,
+    lambda_max: float | None,
 ) -> GraphOptions:
     """The options with every default filled in (but the kernel width), once they are consistent.
 
@@ -156,6 +160,7 @@ def resolve_options(
         _checked_laplacian(weights, laplacian),
         _resolve_mass(root, weights, laplacian, mass),
         disconnected,
+        _checked_lambda_max(lambda_max),
     )
 
 
@@ -213,13 +218,29 @@ def _checked_kernel_width(weights: Weights, kernel_width: float | None) -> float
             f"kernel_width must be given with weights='gaussian' only, got {kernel_width} with "
             f"weights={weights!r}; name these weights, or leave kernel_width out"
         )
-    is_number = isinstance(kernel_width, int | float | np.number)
-    if not (is_number and np.isfinite(kernel_width) and kernel_width > 0):
+    if not _is_positive(kernel_width):
         raise ValueError(
             f"kernel_width must be positive and finite, got {kernel_width!r}; "
             "leave it out for the tuned value"
         )
     return float(kernel_width)
+
+
+def _checked_lambda_max(lambda_max: float | None) -> float | None:
+    """The number given for the largest eigenvalue."""
+    if lambda_max is None:
+        return None
+    if not _is_positive(lambda_max):
+        raise ValueError(
+            f"lambda_max must be positive and finite, got {lambda_max!r}; "
+            "leave it out for the largest eigenvalue"
+        )
+    return float(lambda_max)
+
+
+def _is_positive(value: object) -> bool:
+    """Whether this is a positive finite number."""
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value) and value > 0)
 
 
 def _checked_laplacian(weights: Weights, laplacian: LaplacianKind) -> LaplacianKind:

@@ -1,7 +1,8 @@
 """The graph of a sampling: what a graph convolution needs to know of the sphere."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from copy import copy
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,9 @@ from deepsphere.sampling import Sampling, Subset, sampling_from_spec
 if TYPE_CHECKING:
     from deepsphere.graph.coarsening import Pyramid
 
+# Beyond, a graph is gigabytes and keeps its Laplacian only: the edges are built again on demand.
+MAX_STORED_VERTICES = 2**21
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SphereGraph:
@@ -51,9 +55,10 @@ class SphereGraph:
         The vertices.
     adjacency
         Weights (vertices, vertices), float64 CSR, nothing on the diagonal: row i holds those of the
-        vertices that i looks at. Symmetric, but for the weights "optimal_rows".
+        vertices that i looks at. Symmetric, but for the weights "optimal_rows". On more than
+        2,097,152 vertices, where they take gigabytes, they are not kept but built each time.
     laplacian
-        L (vertices, vertices), float64 CSR, not rescaled.
+        L (vertices, vertices), float64 CSR, not rescaled. After `forget_laplacian` built each time.
     options
         The choices that made it.
     kernel_width
@@ -84,10 +89,53 @@ class SphereGraph:
         """Number of vertices."""
         return self.sampling.num_vertices
 
+    def __getattr__(self, name: str) -> csr_matrix:
+        """A matrix of a large graph, which is built anew since it is not kept."""
+        if name == "adjacency":
+            return weighted_edges(self.sampling, self.options)[0]
+        if name == "laplacian":
+            return _laplacian(self.sampling, self.adjacency, self.options)[0]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the edges are too many to be kept."""
+        return "adjacency" not in self.__dict__
+
+    def forget_laplacian(self) -> None:
+        """Free the Laplacian of a large graph; others keep it.
+
+        Layers do this once they have it in their own type. It is built again when it is asked for.
+        """
+        if self.is_large:
+            # what follows from it and is asked for later
+            _ = self.num_edges, self.lambda_max
+            self.__dict__.pop("laplacian", None)
+
+    def with_lambda_max(self, lambda_max: float) -> "SphereGraph":
+        """The same graph with another number for its largest eigenvalue.
+
+        Parameters
+        ----------
+        lambda_max
+            As in `build_graph`.
+
+        Returns
+        -------
+        SphereGraph
+            With the matrices of this one.
+        """
+        changed = copy(self)
+        changed.__dict__.pop("lambda_max", None)  # what was computed
+        changed.__dict__["options"] = replace(self.options, lambda_max=lambda_max)
+        return changed
+
     @cached_property
     def num_edges(self) -> int:
         """Number of pairs of vertices that are joined, in one direction or in both."""
         if self.vertex_mass is not None:
+            if self.is_large:  # all else in the Laplacian is its diagonal
+                return int(self.laplacian.nnz - np.count_nonzero(self.laplacian.diagonal())) // 2
             return self.adjacency.nnz // 2
         return csr_matrix(self.adjacency.maximum(self.adjacency.T)).nnz // 2
 
@@ -95,25 +143,33 @@ class SphereGraph:
     def lambda_max(self) -> float:
         """The largest real part of an eigenvalue of L, or a bound just above it; computed once.
 
-        The eigenvalues are real unless ``vertex_mass`` is None.
+        The eigenvalues are real unless ``vertex_mass`` is None. If the options give a number, that
+        one.
         """
+        if self.options.lambda_max is not None:
+            return self.options.lambda_max
         if self.vertex_mass is None:
             return largest_real_part(self.laplacian)
         mass = None if self.symmetric else self.vertex_mass
         return largest_eigenvalue(self.laplacian, mass=mass)
 
-    def rescaled_laplacian(self) -> csr_matrix:
+    def rescaled_laplacian(self, dtype: type[np.floating] = np.float64) -> csr_matrix:
         """2 L / lambda_max - I, whose eigenvalues lie in [-1, 1], where Chebyshev polynomials live.
 
         Where the eigenvalues are complex, their real parts do.
 
+        Parameters
+        ----------
+        dtype
+            Of the result, rounded once from float64.
+
         Returns
         -------
         csr_matrix
-            (vertices, vertices), float64. -I for a graph without edges.
+            (vertices, vertices). -I for a graph without edges.
         """
         scale = 2.0 / self.lambda_max if self.lambda_max > 0 else 0.0
-        return rescaled(self.laplacian, scale)
+        return rescaled(self.laplacian, scale, dtype=dtype)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -125,7 +181,10 @@ class SphereGraph:
         >>> build_graph(Healpix(nside=2), num_neighbors=8, weights="gaussian").spec["weights"]
         'gaussian'
         """
-        return {"sampling": self.sampling.spec, **asdict(self.options)}
+        options = asdict(self.options)
+        if self.options.lambda_max is None:  # as almost everywhere
+            del options["lambda_max"]
+        return {"sampling": self.sampling.spec, **options}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SphereGraph":
         """Itself: a value that never changes need not be copied with the layers that hold it."""
@@ -156,6 +215,7 @@ def build_graph(
     laplacian: LaplacianKind = "combinatorial",
     mass: Mass | None = None,
     disconnected: Disconnected = "raise",
+    lambda_max: float | None = None,
 ) -> SphereGraph:
     """The graph of a sampling.
 
@@ -217,7 +277,12 @@ def build_graph(
         self-adjoint for these areas only). If not given: "unit" where all areas are equal.
     disconnected
         "raise" rejects a graph of several components (whose edges may have one direction), "allow"
-        accepts it.
+        accepts it: each is then filtered by itself, and a vertex without edges keeps its value up
+        to a factor.
+    lambda_max
+        The number that stands for the largest eigenvalue of L where filters and low-passes rescale
+        it, positive. If not given: that eigenvalue. Filters on two graphs are the same polynomial
+        of L where both have the same, as those of a part of a sphere and of the whole should.
 
     Returns
     -------
@@ -271,12 +336,16 @@ def build_graph(
         laplacian=laplacian,
         mass=mass,
         disconnected=disconnected,
+        lambda_max=lambda_max,
     )
     adjacency, width = weighted_edges(sampling, options)
     if disconnected == "raise":
         _check_connected(sampling, adjacency, options)
     matrix, vertex_mass, symmetric = _laplacian(sampling, adjacency, options)
-    return SphereGraph(sampling, adjacency, matrix, options, width, vertex_mass, symmetric)
+    graph = SphereGraph(sampling, adjacency, matrix, options, width, vertex_mass, symmetric)
+    if sampling.num_vertices > MAX_STORED_VERTICES:
+        del graph.__dict__["adjacency"]
+    return graph
 
 
 def graph_from_spec(spec: Mapping[str, Any]) -> SphereGraph:

@@ -1,5 +1,6 @@
 """Layers on signals (*batch, vertices, channels): convolution, pooling, normalization, readout."""
 
+from deepsphere.layers.beam import BeamSmoothing
 from deepsphere.layers.blocks import (
     BlockSequence,
     ConvBlock,
@@ -28,6 +29,7 @@ from deepsphere.layers.statistics import (
 
 __all__ = [
     "BatchNorm",
+    "BeamSmoothing",
     "BernsteinConv",
     "BlockSequence",
     "ChannelsFirst",

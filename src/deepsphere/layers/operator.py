@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -59,12 +60,14 @@ class LaplacianOperator(nn.Module):
     def _register(self, dtype: torch.dtype, device: torch.device) -> None:
         """Register the matrix, and its transpose where it differs, as unsaved buffers."""
         dtype = torch.promote_types(dtype, torch.float32)
-        matrix = self.graph.rescaled_laplacian()
+        rounded = np.float32 if dtype == torch.float32 else np.float64
+        matrix = self.graph.rescaled_laplacian(rounded)
         sides = {"": matrix} if self.graph.symmetric else {"": matrix, "_t": matrix.T}
         for suffix, side in sides.items():
             arrays = compressed_rows(side, dtype=dtype, device=device)
             for name, array in zip(_ARRAY_NAMES, arrays, strict=True):
                 self.register_buffer(f"{name}{suffix}", array, persistent=False)
+        self.graph.forget_laplacian()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LaplacianOperator":
         """Follow ``.to()``; a new floating type is rounded from float64, not from the old one."""

@@ -75,7 +75,7 @@ class Pool(nn.Module):
         if method == "max":
             self.operation: nn.Module = _MaxOverChildren(membership)
         elif method in ("mean", "area"):
-            areas = pyramid.samplings[level].areas if method == "area" else None
+            areas = pyramid.areas(level) if method == "area" else None
             self.operation = _make_mean(membership, areas)
         else:
             self.operation = Resample(_pooling_matrix(pyramid, level, method))
@@ -260,7 +260,9 @@ def _pooling_matrix(pyramid: Pyramid, level: int, method: PoolName) -> csr_matri
     membership = pyramid.memberships[level]
     fine, coarse = pyramid.samplings[level : level + 2]
     if method == "low_pass":
-        return low_pass_pooling_matrix(pyramid.graphs[level], membership)
+        powers = pyramid.low_pass_powers
+        power = None if powers is None else powers[level]
+        return low_pass_pooling_matrix(pyramid.graphs[level], membership, power=power)
     if method == "gaussian":
         return gaussian_pooling_matrix(fine, coarse)
     if method == "subsample":
@@ -273,9 +275,9 @@ def _unpooling_matrix(pyramid: Pyramid, level: int, method: UnpoolName) -> csr_m
     membership = pyramid.memberships[level]
     fine, coarse = pyramid.samplings[level : level + 2]
     if method == "area":
-        return area_unpooling_matrix(membership, coarse_areas=coarse.areas)
+        return area_unpooling_matrix(membership, coarse_areas=pyramid.areas(level + 1))
     if method == "adjoint":
-        areas = {"fine_areas": fine.areas, "coarse_areas": coarse.areas}
+        areas = {"fine_areas": pyramid.areas(level), "coarse_areas": pyramid.areas(level + 1)}
         return adjoint_unpooling_matrix(membership, **areas)
     if method == "zeros":
         return csr_matrix(subsampling_matrix(membership, fine=fine, coarse=coarse).T)

@@ -10,6 +10,7 @@ from deepsphere.models.presets import (
     climate_jiang,
     cosmology,
     ghcn,
+    planar_cosmology,
     shrec17,
 )
 from deepsphere.models.registry import (
@@ -26,6 +27,7 @@ from deepsphere.models.rivals import (
     Cohen,
     CubeCNN,
     Esteves,
+    PlanarCNN,
     cnn2d_shapes,
     cohen_full,
     cohen_simplified,
@@ -51,6 +53,7 @@ __all__ = [
     "DenseRegressor",
     "Esteves",
     "Model",
+    "PlanarCNN",
     "Regressor",
     "UNet",
     "climate",
@@ -64,6 +67,7 @@ __all__ = [
     "ghcn",
     "model_from_spec",
     "num_parameters",
+    "planar_cosmology",
     "shrec17",
     "ugscnn_mnist",
     "ugscnn_modelnet40",

@@ -8,13 +8,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepsphere.graph.coarsening import Pyramid
+from deepsphere.graph.options import Disconnected
 from deepsphere.layers.blocks import ActivationName, ConvName
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.pooling import PoolName
 from deepsphere.layers.statistics import ReadoutName
 from deepsphere.models.heads import ConvolutionHead, DenseHead, make_dense
+from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.specification import check_signals, plain_arguments
 from deepsphere.models.trunk import Trunk, allows_upsampled_end, level_areas, level_operators
+from deepsphere.sampling import Sampling
 
 HeadName = Literal["dense", "convolution"]
 
@@ -158,6 +161,13 @@ class FCN(nn.Module):
         """Plain values from which `model_from_spec` rebuilds the model, without its weights."""
         return {"model": "fcn", "pyramid": self.pyramid.spec, "config": deepcopy(self.config)}
 
+    def to_sampling(self, sampling: Sampling, *, disconnected: Disconnected | None = None) -> "FCN":
+        """The same network, with a copy of its weights, for signals on another sampling.
+
+        See `deepsphere.models.retargeting.to_sampling`.
+        """
+        return to_sampling(self, sampling, disconnected=disconnected)
+
     def describe(
         self, signals: Float[Tensor, "*batch vertices in_channels"]
     ) -> Float[Tensor, "*batch features"]:
@@ -226,6 +236,8 @@ class CNN(nn.Module):
     neural network with HEALPix sampling for cosmological applications", 2019.
     """
 
+    tied_to_vertices = True
+
     def __init__(
         self,
         pyramid: Pyramid,
@@ -271,6 +283,13 @@ class CNN(nn.Module):
     def spec(self) -> dict[str, Any]:
         """Plain values from which `model_from_spec` rebuilds the model, without its weights."""
         return {"model": "cnn", "pyramid": self.pyramid.spec, "config": deepcopy(self.config)}
+
+    def to_sampling(self, sampling: Sampling, *, disconnected: Disconnected | None = None) -> "CNN":
+        """The network itself, for its own sampling: a dense layer belongs to the vertices.
+
+        Others raise a ValueError. See `deepsphere.models.retargeting.to_sampling`.
+        """
+        return to_sampling(self, sampling, disconnected=disconnected)
 
     def describe(
         self, signals: Float[Tensor, "*batch vertices in_channels"]

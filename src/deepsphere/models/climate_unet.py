@@ -9,13 +9,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepsphere.graph.coarsening import Pyramid
+from deepsphere.graph.options import Disconnected
 from deepsphere.layers import ConvBlock, Pool, Unpool
 from deepsphere.layers.blocks import ActivationName, ConvName, make_conv
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.pooling import PoolName, UnpoolName
+from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.specification import check_signals, plain_arguments
 from deepsphere.models.trunk import level_operators
 from deepsphere.models.unet import DecoderLevel, check_unpooling
+from deepsphere.sampling import Sampling
 
 
 class ClimateUNet(nn.Module):
@@ -168,6 +171,15 @@ class ClimateUNet(nn.Module):
             "pyramid": self.pyramid.spec,
             "config": deepcopy(self.config),
         }
+
+    def to_sampling(
+        self, sampling: Sampling, *, disconnected: Disconnected | None = None
+    ) -> "ClimateUNet":
+        """The same network, with a copy of its weights, for signals on another sampling.
+
+        See `deepsphere.models.retargeting.to_sampling`.
+        """
+        return to_sampling(self, sampling, disconnected=disconnected)
 
     def forward(
         self, signals: Float[Tensor, "*batch vertices in_channels"]

@@ -8,10 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepsphere.graph.coarsening import Pyramid
+from deepsphere.graph.options import Disconnected
 from deepsphere.layers.blocks import ActivationName, ConvBlock, ConvName, make_conv
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.operator import LaplacianOperator
+from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.specification import check_signals, plain_arguments
+from deepsphere.sampling import Sampling
 
 
 class DenseRegressor(nn.Module):
@@ -106,6 +109,15 @@ class DenseRegressor(nn.Module):
         """Plain values from which `model_from_spec` rebuilds the model, without its weights."""
         config = deepcopy(self.config)
         return {"model": "dense_regressor", "pyramid": self.pyramid.spec, "config": config}
+
+    def to_sampling(
+        self, sampling: Sampling, *, disconnected: Disconnected | None = None
+    ) -> "DenseRegressor":
+        """The same network, with a copy of its weights, for signals on another sampling.
+
+        See `deepsphere.models.retargeting.to_sampling`.
+        """
+        return to_sampling(self, sampling, disconnected=disconnected)
 
     def forward(
         self, signals: Float[Tensor, "*batch vertices in_channels"]

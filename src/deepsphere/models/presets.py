@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Literal, get_args
 
-import numpy as np
 from torch import nn
 
 from deepsphere.graph.coarsening import Pyramid, build_pyramid
 from deepsphere.layers.pooling import PoolName, UnpoolName
-from deepsphere.models.classifier import CNN, FCN
+from deepsphere.models.classifier import FCN
 from deepsphere.models.climate_unet import ClimateUNet
+from deepsphere.models.cosmology_presets import cosmology, planar_cosmology
 from deepsphere.models.dense_regressor import DenseRegressor
 from deepsphere.models.regressor import Regressor
 from deepsphere.models.rivals import (
@@ -24,7 +24,6 @@ from deepsphere.models.rivals import (
 from deepsphere.models.unet import UNet
 from deepsphere.sampling import Healpix, Icosahedral, Sampling
 
-CosmologyVariant = Literal["fcn", "cnn"]
 ClimateVariant = Literal["table", "code", "appendix"]
 GhcnVariant = Literal["dense", "global"]
 
@@ -88,90 +87,6 @@ def shrec17(
         readout="mean",
         activation="relu",
         last_upsampled=False,
-        affine=False,
-        bias=True,
-        head_bias=False,
-    )
-
-
-def cosmology(
-    pyramid: Pyramid | None = None,
-    *,
-    variant: CosmologyVariant = "fcn",
-    nside: int = 1024,
-    order: int = 1,
-    num_neighbors: int = 8,
-    in_channels: int = 1,
-    out_channels: int = 2,
-) -> FCN | CNN:
-    """The classifier of convergence maps by cosmological model: 54,720 or 185,152 parameters.
-
-    Five blocks of kernel size 5, each followed by max pooling. Then, for "fcn", a convolution to
-    the classes whose mean is the logits; for "cnn", flattening and a dense layer (185,152
-    parameters where the last level has 1024 vertices). Normalized Laplacians, as in the code.
-
-    Parameters
-    ----------
-    pyramid : Pyramid, optional
-        At most 6 levels, in place of the part of a HEALPix sphere.
-    variant : "fcn" or "cnn"
-    nside : int, a power of two, at least 32 times the order
-        Of the finest level.
-    order : int, a power of two
-        The maps are the first of ``12 order²`` equal parts of the sphere.
-    num_neighbors : int
-        8 in the first paper; 20 or 40 give better results.
-    in_channels, out_channels : int
-
-    Returns
-    -------
-    FCN or CNN
-
-    Raises
-    ------
-    ValueError
-        If the variant is not one of these or `nside` is not a multiple of 32 times the order.
-
-    References
-    ----------
-    Perraudin, Defferrard, Kacprzak and Sgier, "DeepSphere: efficient spherical convolutional
-    neural network with HEALPix sampling for cosmological applications", 2019.
-    """
-    if variant not in get_args(CosmologyVariant):
-        raise ValueError(
-            f"variant must be one of {', '.join(get_args(CosmologyVariant))}, got {variant!r}"
-        )
-    if pyramid is None:
-        pyramid = build_pyramid(
-            _first_part(nside, order),
-            num_levels=6,
-            num_neighbors=num_neighbors,
-            weights="gaussian",
-            laplacian="normalized",
-        )
-    if variant == "fcn":
-        return FCN(
-            pyramid,
-            in_channels=in_channels,
-            out_channels=out_channels,
-            channels=(16, 32, 64, 64, 64),
-            kernel_size=5,
-            pooling="max",
-            readout="mean",
-            activation="relu",
-            last_upsampled=False,
-            affine=False,
-            bias=True,
-            head="convolution",
-            head_bias=False,
-        )
-    return CNN(
-        pyramid,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        channels=(16, 32, 64, 64, 64),
-        kernel_size=5,
-        pooling="max",
         affine=False,
         bias=True,
         head_bias=False,
@@ -374,6 +289,7 @@ def ghcn(
 PRESETS: dict[str, Callable[..., nn.Module]] = {
     "shrec17": shrec17,
     "cosmology": cosmology,
+    "planar_cosmology": planar_cosmology,
     "climate": climate,
     "climate_jiang": climate_jiang,
     "ghcn": ghcn,
@@ -392,13 +308,3 @@ def _icosahedral_pyramid() -> Pyramid:
     return build_pyramid(
         Icosahedral(subdivisions=32), num_levels=6, num_neighbors=6, weights="gaussian"
     )
-
-
-def _first_part(nside: int, order: int) -> Sampling:
-    """The first of 12 order² equal parts of a HEALPix sphere, in nested order."""
-    if order < 1 or nside % (32 * order):
-        raise ValueError(
-            f"nside must be a multiple of 32 order ({32 * order}), got {nside}; five poolings must "
-            "leave whole pixels"
-        )
-    return Healpix(nside=nside).subset(np.arange((nside // order) ** 2))

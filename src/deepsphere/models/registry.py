@@ -12,7 +12,7 @@ from deepsphere.models.classifier import CNN, FCN
 from deepsphere.models.climate_unet import ClimateUNet
 from deepsphere.models.dense_regressor import DenseRegressor
 from deepsphere.models.regressor import Regressor
-from deepsphere.models.rivals import UGSCNN, CNN2d, Cohen, CubeCNN, Esteves
+from deepsphere.models.rivals import UGSCNN, CNN2d, Cohen, CubeCNN, Esteves, PlanarCNN
 from deepsphere.models.specification import check_sampling
 from deepsphere.models.unet import UNet
 from deepsphere.sampling import (
@@ -20,10 +20,11 @@ from deepsphere.sampling import (
     Equiangular,
     Icosahedral,
     Sampling,
+    Subset,
     sampling_from_spec,
 )
 
-Rival = CNN2d | CubeCNN | Cohen | Esteves | UGSCNN
+Rival = CNN2d | CubeCNN | Cohen | Esteves | PlanarCNN | UGSCNN
 """Any registered network to compare with: it keeps its `sampling`, the others a `pyramid`."""
 
 Model = FCN | CNN | Regressor | DenseRegressor | UNet | ClimateUNet | Rival
@@ -40,6 +41,7 @@ MODELS: dict[str, type[Model]] = {
     "cube_cnn": CubeCNN,
     "cohen": Cohen,
     "esteves": Esteves,
+    "planar_cnn": PlanarCNN,
     "ugscnn": UGSCNN,
 }
 
@@ -48,6 +50,7 @@ SAMPLING_KINDS: dict[str, type[Sampling]] = {
     "cube_cnn": CubedSphere,
     "cohen": Equiangular,
     "esteves": Equiangular,
+    "planar_cnn": Subset,
     "ugscnn": Icosahedral,
 }
 """The kind of sampling on which each rival lives; all other models live on a pyramid of graphs."""

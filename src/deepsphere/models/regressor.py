@@ -8,13 +8,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepsphere.graph.coarsening import Pyramid
+from deepsphere.graph.options import Disconnected
 from deepsphere.layers.blocks import ActivationName, ConvName
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.pooling import PoolName
 from deepsphere.layers.statistics import ReadoutName
 from deepsphere.models.heads import DenseHead
+from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.specification import check_signals, plain_arguments
 from deepsphere.models.trunk import Trunk, allows_upsampled_end, level_areas, level_operators
+from deepsphere.sampling import Sampling
 
 
 class Regressor(nn.Module):
@@ -109,6 +112,15 @@ class Regressor(nn.Module):
     def spec(self) -> dict[str, Any]:
         """Plain values from which `model_from_spec` rebuilds the model, without its weights."""
         return {"model": "regressor", "pyramid": self.pyramid.spec, "config": deepcopy(self.config)}
+
+    def to_sampling(
+        self, sampling: Sampling, *, disconnected: Disconnected | None = None
+    ) -> "Regressor":
+        """The same network, with a copy of its weights, for signals on another sampling.
+
+        See `deepsphere.models.retargeting.to_sampling`.
+        """
+        return to_sampling(self, sampling, disconnected=disconnected)
 
     def forward(
         self, signals: Float[Tensor, "*batch vertices in_channels"]

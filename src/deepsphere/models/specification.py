@@ -5,13 +5,14 @@ from typing import Any
 from torch import Tensor
 
 from deepsphere.graph.coarsening import Pyramid
-from deepsphere.sampling import CubedSphere, Equiangular, Icosahedral, Sampling
+from deepsphere.sampling import CubedSphere, Equiangular, Icosahedral, Sampling, Subset
 
 # What networks that need one kind of sampling call it, with one to use.
 _KINDS: dict[type[Sampling], tuple[str, str]] = {
     Equiangular: ("a latitude-longitude grid", "equiangular:16x32"),
     CubedSphere: ("a cubed sphere", "cubed_sphere:16"),
     Icosahedral: ("the vertices of an icosahedral mesh", "icosahedral:16"),
+    Subset: ("a part of a HEALPix sphere", "Healpix(nside=64).subset(np.arange(64**2))"),
 }
 
 
@@ -52,7 +53,7 @@ def check_sampling(sampling: object, kind: type[Sampling], model: str) -> None:
     ----------
     sampling : Sampling
     kind : type of Sampling
-        `Equiangular`, `CubedSphere` or `Icosahedral`.
+        `Equiangular`, `CubedSphere`, `Icosahedral` or `Subset`.
     model : str
         Name of the model in the registry.
 

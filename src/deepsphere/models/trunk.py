@@ -125,7 +125,7 @@ def level_operators(pyramid: Pyramid) -> list[LaplacianOperator]:
 
 
 def level_areas(pyramid: Pyramid, level: int) -> Float[np.ndarray, "vertices"]:
-    """The areas of the vertices of a level, in steradian.
+    """The areas that the vertices of a level stand for, in steradian.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def level_areas(pyramid: Pyramid, level: int) -> Float[np.ndarray, "vertices"]:
     -------
     ndarray, shape (vertices,)
     """
-    return pyramid.samplings[level].areas
+    return pyramid.areas(level)
 
 
 def allows_upsampled_end(pyramid: Pyramid, num_blocks: int) -> bool:

@@ -75,6 +75,9 @@ def compressed_rows(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Offsets, columns and values of a SciPy matrix as tensors, in canonical order.
 
+    Offsets and columns are those of the matrix itself, not copies, where they can be: neither may
+    be changed in place.
+
     Parameters
     ----------
     matrix : sparse matrix or array of SciPy, by rows or by columns, shape (rows, columns)
@@ -87,15 +90,17 @@ def compressed_rows(
     tuple of Tensor
         ``crow`` (rows + 1,), ``col`` (nonzeros,), ``values`` (nonzeros,).
     """
-    rows = scipy.sparse.csr_array(matrix, copy=True)
-    rows.sum_duplicates()
+    rows = scipy.sparse.csr_array(matrix)
+    if not (rows.has_canonical_format and rows.indices.flags.writeable):
+        rows = scipy.sparse.csr_array(rows, copy=True)
+        rows.sum_duplicates()
     num_rows, num_columns = matrix.shape  # pyright: ignore[reportGeneralTypeIssues]
     fits = max(rows.nnz, num_rows, num_columns) < np.iinfo(np.int32).max
     index = torch.int32 if fits else torch.int64
     return (
         torch.as_tensor(rows.indptr, dtype=index, device=device),
         torch.as_tensor(rows.indices, dtype=index, device=device),
-        torch.as_tensor(rows.data, dtype=dtype, device=device),
+        torch.tensor(rows.data, dtype=dtype, device=device),
     )
 
 

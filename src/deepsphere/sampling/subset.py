@@ -18,6 +18,12 @@ class Subset(Sampling):
 
     Every kept vertex has the area that it has in the whole, so that the areas sum to less than 4π.
 
+    A coarse vertex stays in `coarsen` where any of its children is kept: nothing that was observed
+    is lost, pooling takes the children inside, and the coarse vertex counts as much as it has
+    inside (`Pyramid.areas`). Where every coarse vertex should have all of its children, so that
+    all of them pool alike (and, in NESTED order, by a reshape), `erode_to_groups` drops the groups
+    that are not whole and `grow_to_groups` fills them.
+
     Parameters
     ----------
     base
@@ -135,6 +141,89 @@ class Subset(Sampling):
         """
         whole = self._base_membership()
         return csr_matrix(whole[self._kept_coarse(whole)])
+
+    def erode_to_groups(self, num_levels: int) -> "Subset":
+        """The vertices whose groups are kept as a whole, in a pyramid of so many levels.
+
+        Parameters
+        ----------
+        num_levels
+            At least 1, which changes nothing. A group is what becomes one vertex of the coarsest
+            level: ``4**(num_levels - 1)`` pixels of HEALPix.
+
+        Returns
+        -------
+        Subset
+            In the same order.
+
+        Raises
+        ------
+        ValueError
+            If no group is whole, the base has no so many levels, or its vertices belong to several
+            coarse ones at once, as those of an icosahedral sampling.
+
+        Examples
+        --------
+        >>> from deepsphere.sampling import Healpix
+        >>> Healpix(2).subset(np.arange(3, 10)).erode_to_groups(2).indices
+        array([4, 5, 6, 7])
+        """
+        owner, group = self._groups(num_levels)
+        is_whole = np.bincount(owner[self.indices], minlength=len(group)) == group
+        kept = is_whole[owner[self.indices]]
+        if not kept.any():
+            raise ValueError(
+                f"num_levels must leave a group of which all is kept, got {num_levels} for "
+                f"{self!r}; use fewer levels, or grow_to_groups"
+            )
+        return Subset(self.base, self.indices[kept])
+
+    def grow_to_groups(self, num_levels: int) -> "Subset":
+        """All vertices of the groups of which some is kept, in a pyramid of so many levels.
+
+        Signals on them need values where there were none: put zeros, or the mean, there with
+        `embed`.
+
+        Parameters
+        ----------
+        num_levels
+            At least 1, as in `erode_to_groups`.
+
+        Returns
+        -------
+        Subset
+            In the order of the base.
+
+        Raises
+        ------
+        ValueError
+            If the base has no so many levels, or its vertices belong to several coarse ones.
+
+        Examples
+        --------
+        >>> from deepsphere.sampling import Healpix
+        >>> Healpix(2).subset(np.arange(3, 6)).grow_to_groups(2).indices
+        array([0, 1, 2, 3, 4, 5, 6, 7])
+        """
+        owner, group = self._groups(num_levels)
+        is_touched = np.zeros(len(group), dtype=bool)
+        is_touched[owner[self.indices]] = True
+        return Subset(self.base, np.flatnonzero(is_touched[owner]))
+
+    def _groups(self, num_levels: int) -> tuple[np.ndarray, np.ndarray]:
+        """The coarsest vertex that each vertex of the base belongs to, and the sizes of groups."""
+        if num_levels < 1:
+            raise ValueError(f"num_levels must be at least 1, got {num_levels}; 1 is no coarsening")
+        sampling, owner = self.base, np.arange(self.base.num_vertices)
+        for _ in range(num_levels - 1):
+            membership = sampling.membership().tocsc()
+            if not (np.diff(membership.indptr) == 1).all():
+                raise ValueError(
+                    "groups must be made of vertices of one coarse vertex each, got "
+                    f"{sampling.spec[:60]}, where some belong to several; use a HEALPix sampling"
+                )
+            owner, sampling = membership.indices[owner], sampling.coarsen()
+        return owner, np.bincount(owner, minlength=sampling.num_vertices)
 
     def embed(
         self, signals: Shaped[np.ndarray, "*batch vertices channels"], *, fill: float = np.nan

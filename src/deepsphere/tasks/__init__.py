@@ -53,7 +53,10 @@ def task_from_spec(spec: dict[str, Any]) -> Task:
     if spec.get("task") not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}, got {spec.get('task')!r}")
     if spec["task"] == "regression":
-        return Regression(int(spec["num_outputs"]))
+        described = {
+            key: value for key, value in spec.items() if key not in ("task", "num_outputs")
+        }
+        return Regression(int(spec["num_outputs"]), **described)
     class_names = tuple(spec["class_names"])
     if spec["task"] == "classification":
         return Classification(class_names)

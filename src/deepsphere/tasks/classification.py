@@ -50,6 +50,11 @@ class Classification:
         return len(self.class_names)
 
     @property
+    def num_model_outputs(self) -> int:
+        """Number of outputs of a model for the task, its `out_channels`: one for each class."""
+        return self.num_classes
+
+    @property
     def spec(self) -> dict[str, Any]:
         """Plain values that rebuild the task with `tasks.task_from_spec`."""
         return {"task": "classification", "class_names": list(self.class_names)}

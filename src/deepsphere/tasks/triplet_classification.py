@@ -70,6 +70,11 @@ class TripletClassification:
         return len(self.class_names)
 
     @property
+    def num_model_outputs(self) -> int:
+        """Number of outputs of a model for the task, its `out_channels`: one for each class."""
+        return self.num_classes
+
+    @property
     def spec(self) -> dict[str, Any]:
         """Plain values that rebuild the task with `tasks.task_from_spec`."""
         return {

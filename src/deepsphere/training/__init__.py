@@ -18,11 +18,13 @@ from deepsphere.training.shape_outputs import ShapeOutputs, compute_outputs
 if TYPE_CHECKING:
     from deepsphere.training.data_module import SphericalImages
     from deepsphere.training.fitting import FitResult, fit
+    from deepsphere.training.map_data import SphericalMaps
     from deepsphere.training.module import SphereModule
     from deepsphere.training.shape_data import SphericalShapes
 
 _LAZY = {
     "SphericalImages": "data_module",
+    "SphericalMaps": "map_data",
     "SphericalShapes": "shape_data",
     "FitResult": "fitting",
     "fit": "fitting",
@@ -55,6 +57,7 @@ __all__ = [
     "ShapeOutputs",
     "SphereModule",
     "SphericalImages",
+    "SphericalMaps",
     "SphericalShapes",
     "compute_outputs",
     "evaluate_classifier",

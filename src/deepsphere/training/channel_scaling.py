@@ -1,6 +1,6 @@
 """The scaling of channels to zero mean and unit variance, measured once and kept with a model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from deepsphere.data.mesh_projection import ProjectedShapes
 # Shapes that mean and standard deviation are measured on: the standard error of the mean is then
 # below 3 % of the spread among shapes.
 _NUM_MEASURED = 1000
-# A channel that is constant on all signals is left as it is.
+# A channel whose deviation is a smaller part of its largest mean is constant but for rounding.
 _SMALLEST_DEVIATION = 1e-6
 
 
@@ -78,7 +78,7 @@ class ChannelScaling:
         if values is None or values.get("kind") != "channels":
             raise ValueError(
                 f"normalization must be a scaling of channels, got {values!r}; take the "
-                "checkpoint of a network that was trained on shapes"
+                "checkpoint of a network that was trained on scaled signals"
             )
         return cls(tuple(values["mean"]), tuple(values["deviation"]))
 
@@ -99,6 +99,21 @@ class ChannelScaling:
         """
         return (signals - signals.new_tensor(self.mean)) / signals.new_tensor(self.deviation)
 
+    def undo(self, scaled: Float[Tensor, "*batch channels"]) -> Float[Tensor, "*batch channels"]:
+        """The signals, or the quantities, that were scaled.
+
+        Parameters
+        ----------
+        scaled
+            With as many channels.
+
+        Returns
+        -------
+        Float[Tensor, "*batch channels"]
+            ``scaled * deviation + mean``.
+        """
+        return scaled * scaled.new_tensor(self.deviation) + scaled.new_tensor(self.mean)
+
 
 def measure_scaling(projected: ProjectedShapes) -> ChannelScaling:
     """Mean and standard deviation of the channels over shapes and vertices.
@@ -114,11 +129,34 @@ def measure_scaling(projected: ProjectedShapes) -> ChannelScaling:
     """
     num_shapes = len(projected)
     chosen = np.unique(np.linspace(0, num_shapes - 1, min(num_shapes, _NUM_MEASURED)).round())
-    moments = []
-    for index in chosen.astype(int).tolist():
-        signal = projected.signal(index, 0).astype(np.float64)
-        moments.append([signal.mean(axis=0), (signal**2).mean(axis=0)])
-    mean, square = np.mean(moments, axis=0)
-    deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
-    deviation = np.where(deviation < _SMALLEST_DEVIATION, 1.0, deviation)
+    return measure_signals(projected.signal(index, 0) for index in chosen.astype(int).tolist())
+
+
+def measure_signals(signals: Iterable[Float[np.ndarray, "vertices channels"]]) -> ChannelScaling:
+    """Mean and standard deviation of the channels over signals and vertices.
+
+    Parameters
+    ----------
+    signals
+        One or more, of equal shape, read one after the other.
+
+    Returns
+    -------
+    ChannelScaling
+        The deviation of a channel that is constant is 1: it is only shifted.
+
+    Examples
+    --------
+    >>> measure_signals([np.array([[1.0], [3.0]]), np.array([[5.0], [7.0]])])
+    ChannelScaling(mean=(4.0,), deviation=(2.23606797749979,))
+    """
+    means, variances = [], []
+    for signal in signals:
+        means.append(signal.mean(axis=0, dtype=np.float64))
+        variances.append(signal.var(axis=0, dtype=np.float64))
+    mean = np.mean(means, axis=0)
+    # within the signals and among them: nothing cancels, however far the mean is from zero
+    deviation = np.sqrt(np.mean(variances, axis=0) + np.var(means, axis=0))
+    is_constant = deviation <= _SMALLEST_DEVIATION * np.abs(means).max(axis=0)
+    deviation = np.where(is_constant, 1.0, deviation)
     return ChannelScaling(tuple(mean.tolist()), tuple(deviation.tolist()))

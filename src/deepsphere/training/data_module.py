@@ -48,6 +48,18 @@ class SphereData(lightning.LightningDataModule):
         return None
 
 
+class EpochLoader(DataLoader[Any]):
+    """Loader that fetches nothing before its first batch is asked for.
+
+    Lightning asks for the iterator of the first epoch before it announces that epoch, upon which
+    worker processes would fetch samples of an epoch 0, also for a training that is resumed later.
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Batches of the epoch that was announced last."""
+        yield from super().__iter__()
+
+
 class EpochShuffle(Sampler[int]):
     """Order of the samples in an epoch, which depends on the seed and the epoch alone.
 
@@ -204,7 +216,7 @@ class SphericalImages(SphereData):
         dataset = TensorDataset(
             images.repeat_interleave(repeats, dim=0), labels.repeat_interleave(repeats), indices
         )
-        return DataLoader(
+        return EpochLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=order,

@@ -1,24 +1,16 @@
 """Predictions of a trained model for signals in memory, with every input checked."""
 
-from typing import Any, Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import nn
 
 from deepsphere.data.healpix_fits import Ordering
-from deepsphere.data.readers import check_finite
-from deepsphere.sampling import (
-    Healpix,
-    Sampling,
-    nested_to_ring,
-    ring_to_nested,
-    sampling_from_spec,
-)
+from deepsphere.sampling import Healpix, Sampling, Subset, sampling_from_spec
 from deepsphere.training.checkpoint import model_sampling, sampling_ordering
-
-Mismatch = Literal["raise", "reorder"]
+from deepsphere.training.placement import Mismatch, guess_sampling, name_of, place_signals
 
 
 def predict(
@@ -27,7 +19,7 @@ def predict(
     *,
     batch_size: int = 64,
     ordering: Ordering | None = None,
-    sampling: str | None = None,
+    sampling: str | Sampling | None = None,
     mismatch: Mismatch = "raise",
     progress: bool = False,
 ) -> Float[np.ndarray, "signals ..."]:
@@ -38,23 +30,28 @@ def predict(
     model
         A model of `deepsphere.models`; its mode is put back afterwards.
     signals
-        Shape (signals, vertices, channels), finite.
+        Shape (signals, vertices, channels), finite; with "adapt", NaN is what was not observed.
     batch_size
         How many signals are in memory of the device at a time.
     ordering
         Order of the HEALPix pixels of the signals; None when it is known to be the model's.
     sampling
-        Specification of the sampling of the signals, where it is known: it must be the model's.
+        The sampling of the signals or its specification, where it is known. HEALPix pixels that
+        are those of the model, in whatever order they are listed, are taken in its order.
     mismatch
         What to do when the signals are in RING order and the model in NESTED, or the reverse:
-        "raise", or "reorder" the signals (and predictions for each vertex back).
+        "raise", or "reorder" the signals (and predictions for each vertex back). "adapt" takes
+        them as they are: on another resolution, on the whole sphere for a network trained on a
+        part of it, without the vertices where any of them is NaN. The graphs of the network are
+        built anew for what is left (`deepsphere.models.retargeting.to_sampling`).
     progress
         Show a bar when it takes longer than two seconds.
 
     Returns
     -------
     Float[np.ndarray, "signals ..."]
-        Shape (signals, outputs) or (signals, vertices, outputs), float32.
+        Shape (signals, outputs) or (signals, vertices, outputs), float32; NaN at vertices that
+        were left out.
 
     Raises
     ------
@@ -84,19 +81,114 @@ def predict(
         )
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    if sampling is not None:
-        given = sampling_from_spec(sampling)
-        ordering = ordering or sampling_ordering(given)
-        _check_sampling(model_sampling(model), given)
-    _check_shape(model, signals)
-    check_finite(signals)
-    order = _reordering(model, ordering, mismatch)
-    if order is None:
-        return _run(model, signals, batch_size=batch_size, progress=progress)
-    outputs = _run(model, signals[:, order], batch_size=batch_size, progress=progress)
-    if outputs.ndim == 3:  # a prediction for each vertex: back into the order it came in
-        outputs = outputs[:, np.argsort(order)]
-    return outputs
+    _check_axes(signals)
+    where = sampling_from_spec(sampling) if isinstance(sampling, str) else sampling
+    placement = place_signals(model, signals, sampling=where, ordering=ordering, mismatch=mismatch)
+    outputs = _run(
+        placement.model, placement.arrange(signals), batch_size=batch_size, progress=progress
+    )
+    return placement.restore(outputs)
+
+
+def predict_patches(
+    model: nn.Module,
+    signals: Float[np.ndarray, "signals vertices channels"],
+    *,
+    batch_size: int = 64,
+    ordering: Ordering | None = None,
+    sampling: str | Sampling | None = None,
+    mismatch: Mismatch = "raise",
+    progress: bool = False,
+) -> Float[np.ndarray, "signals patches ..."]:
+    """Outputs of a model that was trained on patches for each patch of maps of the whole sphere.
+
+    Parameters
+    ----------
+    model
+        A model on one of the ``12 order²`` equal blocks of the NESTED pixels of HEALPix.
+    signals
+        Maps of the whole sphere with the nside of the model, (signals, vertices, channels), finite.
+    batch_size
+        How many patches are in memory of the device at a time.
+    ordering, sampling
+        Of the signals, as in `predict`.
+    mismatch
+        "raise", or "reorder" maps in RING order.
+    progress
+        Show a bar when it takes longer than two seconds.
+
+    Returns
+    -------
+    Float[np.ndarray, "signals patches ..."]
+        Shape (signals, 12 order², outputs) or (signals, 12 order², vertices, outputs), float32.
+
+    Raises
+    ------
+    ValueError
+        If the model is not on such a block, the maps are not whole, or as in `predict`.
+
+    Examples
+    --------
+    >>> import deepsphere as ds
+    >>> block = ds.Healpix(nside=4).subset(np.arange(16))
+    >>> pyramid = ds.build_pyramid(block, num_levels=2, num_neighbors=8)
+    >>> model = ds.models.FCN(pyramid, in_channels=1, out_channels=2, channels=(4, 8))
+    >>> predict_patches(model, np.zeros((1, 192, 1))).shape
+    (1, 12, 2)
+    """
+    _check_axes(signals)
+    own = model_sampling(model)
+    size = _block_size(own)
+    assert isinstance(own, Subset)  # which has a block
+    assert isinstance(own.base, Healpix)
+    whole = own.base
+    where = sampling_from_spec(sampling) if isinstance(sampling, str) else sampling
+    if where is None:
+        where = guess_sampling(own, signals.shape[1], ordering)
+    if not isinstance(where, Healpix) or where.num_vertices != whole.num_vertices:
+        raise ValueError(
+            f"signals must be on the whole sphere that the patch of the model is of, {whole.spec}, "
+            f"got {name_of(where)}; ask for the network on what there is: "
+            'mismatch="adapt", --adapt'
+        )
+    if sampling_ordering(where) != whole.ordering:
+        if mismatch == "raise":
+            raise ValueError(
+                f"signals must be in {whole.ordering.upper()} order, in which the model was "
+                f"trained, got {str(sampling_ordering(where)).upper()}; reorder them, or ask for "
+                'it: mismatch="reorder", --reorder'
+            )
+        signals = where.reorder(signals, whole.ordering)
+    patches = signals.reshape(len(signals) * (whole.num_vertices // size), size, -1)
+    # of the vertices of a block in the order in which the model holds them
+    patches = patches[:, own.indices % size]
+    outputs = predict(model, patches, batch_size=batch_size, progress=progress)
+    return outputs.reshape(len(signals), -1, *outputs.shape[1:])
+
+
+def _block_size(own: Sampling | None) -> int:
+    """The number of vertices of the model, which must be those of a block of NESTED pixels."""
+    base = own.base if isinstance(own, Subset) else None
+    if isinstance(own, Subset) and isinstance(base, Healpix) and base.ordering == "nested":
+        size, first = own.num_vertices, int(own.indices.min())
+        order_squared = base.nside**2 / size
+        is_equal = order_squared == round(order_squared**0.5) ** 2 and base.num_vertices % size == 0
+        if is_equal and first % size == 0 and int(own.indices.max()) == first + size - 1:
+            return size
+    raise ValueError(
+        "model must be on one of 12 order² equal blocks of NESTED pixels to be applied to patches, "
+        f"got {name_of(own) if own else 'no sampling'}; ask for the network on the whole map: "
+        'mismatch="adapt", --adapt'
+    )
+
+
+def _check_axes(signals: np.ndarray) -> None:
+    """Raise unless the signals have three axes with something in them."""
+    if signals.ndim != 3 or 0 in signals.shape:
+        raise ValueError(
+            "signals must have shape (signals, vertices, channels) and not be empty, "
+            f"got {signals.shape}"
+        )
 
 
 def _run(model: nn.Module, signals: np.ndarray, *, batch_size: int, progress: bool) -> np.ndarray:
@@ -127,68 +219,3 @@ def _run(model: nn.Module, signals: np.ndarray, *, batch_size: int, progress: bo
             "training, or train anew if the weights are not finite"
         )
     return predictions
-
-
-def _check_shape(model: Any, signals: np.ndarray) -> None:
-    """Raise unless vertices and channels are the model's."""
-    if signals.ndim != 3 or 0 in signals.shape:
-        raise ValueError(
-            "signals must have shape (signals, vertices, channels) and not be empty, "
-            f"got {signals.shape}"
-        )
-    sampling = model_sampling(model)
-    if sampling is None:
-        return
-    if signals.shape[1] != sampling.num_vertices:
-        raise ValueError(
-            f"signals must have {sampling.num_vertices} vertices, those of the model's "
-            f"{_shorten(sampling.spec)}, got {signals.shape[1]} (shape {signals.shape}); "
-            "transfer them to that sampling"
-        )
-    num_channels = model.spec["config"]["in_channels"]
-    if signals.shape[2] != num_channels:
-        raise ValueError(
-            f"signals must have {num_channels} channels, as the model was trained with, "
-            f"got {signals.shape[2]} (shape {signals.shape})"
-        )
-
-
-def _check_sampling(own: Sampling | None, given: Sampling) -> None:
-    """Raise unless the sampling is the model's, up to the order of HEALPix pixels."""
-    if isinstance(given, Healpix) and isinstance(own, Healpix) and given.nside == own.nside:
-        return
-    if own is not None and given != own:
-        raise ValueError(
-            f"signals must be on the sampling of the model, {_shorten(own.spec)}, "
-            f"got {_shorten(given.spec)}; transfer them to that sampling"
-        )
-
-
-def _reordering(
-    model: Any, ordering: Ordering | None, mismatch: Mismatch
-) -> Int[np.ndarray, "vertices"] | None:
-    """Indices that bring signals into the order of the model, None where they are in it."""
-    sampling = model_sampling(model)
-    own = sampling_ordering(sampling)
-    if ordering is None or ordering == own:
-        return None
-    if own is None:
-        raise ValueError(
-            f"ordering must be None for a model that is not on HEALPix, got {ordering!r}"
-        )
-    if not isinstance(sampling, Healpix):
-        raise ValueError(
-            f"signals must be in {own.upper()} order, in which the subset of the model was chosen, "
-            f"got {ordering.upper()}; take its pixels from a full map in {own.upper()} order"
-        )
-    if mismatch == "raise":
-        raise ValueError(
-            f"signals must be in {own.upper()} order, in which the model was trained, got "
-            f'{ordering.upper()}; reorder them, or ask for it: mismatch="reorder", --reorder'
-        )
-    return (nested_to_ring if own == "nested" else ring_to_nested)(sampling.nside)
-
-
-def _shorten(spec: str) -> str:
-    """Specification that fits in a message: those of scattered points hold all of them."""
-    return spec if len(spec) <= 60 else spec[:57] + "..."

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from deepsphere.data.mesh_projection import ProjectedShapes
 from deepsphere.sampling import Sampling
 from deepsphere.training.channel_scaling import ChannelScaling, measure_scaling
-from deepsphere.training.data_module import SphereData
+from deepsphere.training.data_module import EpochLoader, SphereData
 
 
 class EpochViews(Sampler[int]):
@@ -182,7 +182,7 @@ class SphericalShapes(SphereData):
         self, projected: ProjectedShapes, order: Sampler[int] | None
     ) -> DataLoader[tuple[Tensor, int]]:
         """Batches of the signals, in an order or as they stand."""
-        return DataLoader(
+        return EpochLoader(
             _Signals(projected),
             batch_size=self.batch_size,
             sampler=order,

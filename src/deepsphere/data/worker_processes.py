@@ -1,0 +1,189 @@
+"""Calling a function many times in several processes, which end with the one that asked."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import IO, Any, TypeVar
+
+Answer = TypeVar("Answer")
+
+# Neither multiprocessing's fork, which OpenMP does not survive, nor its spawn, which runs the
+# script of the user again: a process that imports what it is told to.
+_BOOTSTRAP = """
+import sys
+sys.path[:] = {path!r}
+from {module} import answer_calls
+answer_calls()
+"""
+
+
+def call_in_processes(
+    function: Callable[..., Answer], arguments: Sequence[tuple[Any, ...]], *, num_workers: int
+) -> Iterator[tuple[int, Answer]]:
+    """Results of a function for many arguments, in this process or in several others.
+
+    Parameters
+    ----------
+    function
+        One that a module defines by name.
+    arguments
+        Of each call.
+    num_workers
+        Number of processes, each on one thread; below 2 this process does it all.
+
+    Yields
+    ------
+    tuple of int and Answer
+        Index of a call and what it returned, in any order.
+
+    Raises
+    ------
+    ChildProcessError
+        If a process dies, as when memory runs out.
+    Exception
+        Whatever the function raises.
+
+    Examples
+    --------
+    >>> import math
+    >>> sorted(call_in_processes(math.gcd, [(4, 6), (9, 6)], num_workers=0))
+    [(0, 2), (1, 3)]
+    """
+    num_workers = min(num_workers, len(arguments))
+    if num_workers < 2:
+        for index, one in enumerate(arguments):
+            yield index, function(*one)
+        return
+    crew = _Crew(function)
+    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="worker")
+    try:
+        futures = {pool.submit(crew.call, one): index for index, one in enumerate(arguments)}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        # threads wait for their processes: those end first
+        pool.shutdown(wait=False, cancel_futures=True)
+        crew.dismiss()
+        pool.shutdown(wait=True)
+
+
+def num_processors() -> int:
+    """Processors that this process may use.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> num_processors() >= 1
+    True
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(eq=False)
+class _Crew:
+    """Processes, one for each thread that asks for work to be done."""
+
+    function: Callable[..., Any]
+    _own: threading.local = field(default_factory=threading.local)
+    _all: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _is_dismissed: bool = False
+
+    def call(self, arguments: tuple[Any, ...]) -> Any:
+        """What the function returns in the process of this thread."""
+        worker = self._worker()
+        try:
+            _send(worker.stdin, (self.function, arguments))
+            answer, problem = _receive(worker.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self._own.worker = None
+            worker.kill()
+            status = worker.wait()
+            cause = f"signal {-status}" if status < 0 else f"status {status}"
+            raise ChildProcessError(
+                f"a process ended before its work was done ({cause}); "
+                "if memory ran out, ask for fewer workers"
+            ) from None
+        if problem is not None:
+            raise problem
+        return answer
+
+    def _worker(self) -> "subprocess.Popen[bytes]":
+        """The process of this thread, started where there is none."""
+        worker = getattr(self._own, "worker", None)
+        if worker is None:
+            with self._lock:
+                if self._is_dismissed:
+                    raise RuntimeError("the work was stopped")
+                worker = self._own.worker = _start()
+                self._all.append(worker)
+        return worker
+
+    def dismiss(self) -> None:
+        """End all processes."""
+        with self._lock:
+            self._is_dismissed = True
+            workers, self._all = self._all, []
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+            for pipe in (worker.stdin, worker.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+
+
+def _start() -> "subprocess.Popen[bytes]":
+    """A process that waits for calls."""
+    code = _BOOTSTRAP.format(path=sys.path, module=__name__)
+    # one thread each: they are as many as the processors
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **single},
+    )
+
+
+def answer_calls() -> None:
+    """Make the calls that the standard input asks for until it ends, as when its writer died."""
+    # an interruption is the business of the process that asks, which then ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get into the answers
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            function, arguments = _receive(sys.stdin.buffer)
+            try:
+                answer: tuple[Any, Exception | None] = (function(*arguments), None)
+            except Exception as error:
+                answer = (None, error)
+            _send(answers, answer)
+
+
+def _send(pipe: IO[Any] | None, value: object) -> None:
+    """Write a value to a process."""
+    if pipe is None:
+        raise EOFError
+    pickle.dump(value, pipe)
+    pipe.flush()
+
+
+def _receive(pipe: IO[Any] | None) -> Any:
+    """Read a value from a process of ours."""
+    if pipe is None:
+        raise EOFError
+    return pickle.load(pipe)

@@ -1,0 +1,232 @@
+"""The cosmology experiment: networks on patches of convergence maps, told apart by their model."""
+
+import hashlib
+import json
+from functools import partial
+from pathlib import Path
+
+from deepsphere.experiments.cosmology_baselines import BaselineRun, run_baseline
+from deepsphere.experiments.cosmology_config import CosmologyNetwork, CosmologyRecipe
+from deepsphere.experiments.cosmology_costs import Patches, measure_cosmology_costs
+from deepsphere.experiments.cosmology_data import (
+    MapParts,
+    digest_of_maps,
+    open_map_splits,
+    settings_of,
+)
+from deepsphere.experiments.cosmology_record import CosmologyKey, CosmologyRecord
+from deepsphere.experiments.cosmology_rows import CosmologyMeasured, row_names
+from deepsphere.experiments.cosmology_run import num_outputs_of, run_network
+from deepsphere.experiments.network_costs import TableCosts, kept_costs
+from deepsphere.experiments.options import RunOptions
+from deepsphere.experiments.output import RUN_FOLDER
+from deepsphere.experiments.results import check_claim_names
+from deepsphere.experiments.run_progress import RunProgress, run_progress
+from deepsphere.experiments.training_record import read_record
+from deepsphere.experiments.training_run import RECORD_FILE, check_machine
+from deepsphere.version import __version__
+
+
+def check_run(recipe: CosmologyRecipe, options: RunOptions, data: Path | None) -> None:
+    """Raise unless the recipe can be run on this machine and its claims are about its rows.
+
+    Parameters
+    ----------
+    recipe
+        What to run.
+    options
+        How this machine computes.
+    data
+        Where the maps lie; looked into later, by `experiment_fingerprint`.
+
+    Raises
+    ------
+    ValueError
+        If a claim is about nothing that is measured, or the machine has no such accelerator.
+    """
+    check_claim_names(recipe.claims, [name for name, _ in row_names(recipe)])
+    check_machine(options)
+
+
+def experiment_fingerprint(recipe: CosmologyRecipe, data: Path | None) -> str:
+    """What has to be equal for the finished trainings in a folder to be kept.
+
+    Parameters
+    ----------
+    recipe
+        Its rows, settings, seeds, title and claims do not count: more may be compared later.
+    data
+        Where the maps lie; None where they are simulated.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there are no maps, or they cannot be simulated.
+    """
+    section = recipe.data.model_dump(mode="json", exclude={"orders", "noises"})
+    return f"{_hashed(section)}-{digest_of_maps(recipe, data)}"
+
+
+def training_fingerprint(recipe: CosmologyRecipe, network: CosmologyNetwork, data: str) -> str:
+    """What has to be equal for a finished training of a network to be kept.
+
+    Parameters
+    ----------
+    recipe, network
+        All that decides what the training does.
+    data
+        Fingerprint of the experiment.
+
+    Returns
+    -------
+    str
+    """
+    decisive = [
+        network.model_dump(mode="json", exclude={"name", "training"}),
+        recipe.training_of(network).model_dump(mode="json", exclude={"num_threads", "most_epochs"}),
+    ]
+    return f"{_hashed(decisive)}-{data}-{__version__}"
+
+
+def run_keys(recipe: CosmologyRecipe) -> list[CosmologyKey]:
+    """The trainings of a recipe, all networks before the next seed.
+
+    Parameters
+    ----------
+    recipe
+        With its networks, settings and seeds.
+
+    Returns
+    -------
+    list of CosmologyKey
+    """
+    return [
+        CosmologyKey(network, setting, seed)
+        for seed in recipe.seeds
+        for setting in settings_of(recipe)
+        for network in recipe.networks
+    ]
+
+
+def measure_cosmology(
+    recipe: CosmologyRecipe,
+    output: Path,
+    *,
+    fingerprint: str,
+    data: Path | None,
+    options: RunOptions,
+) -> CosmologyMeasured:
+    """All trainings and linear models of a recipe, and the costs; what is finished is kept.
+
+    Parameters
+    ----------
+    recipe
+        What to run.
+    output
+        A prepared folder; each training has its own in ``runs``, simulated maps are in ``maps``.
+    fingerprint
+        See `experiment_fingerprint`.
+    data
+        Where the maps lie; None where they are simulated.
+    options
+        How this machine computes.
+
+    Returns
+    -------
+    CosmologyMeasured
+    """
+    runs = output / RUN_FOLDER
+    records: dict[CosmologyKey, CosmologyRecord] = {}
+    expected = {
+        network.name: training_fingerprint(recipe, network, fingerprint)
+        for network in recipe.networks
+    }
+    for key in run_keys(recipe):
+        path = runs / key.folder / RECORD_FILE
+        record = read_record(path, expected[key.network.name], CosmologyRecord)
+        if record is not None:
+            records[key] = record
+    missing = [key for key in run_keys(recipe) if key not in records]
+    num_epochs = max(recipe.training_of(network).epochs for network in recipe.networks)
+    with run_progress(len(missing), num_epochs, shown=options.progress) as progress:
+        parts = open_map_splits(recipe, output, data=data, announce=progress.announce)
+        costs = _costs(recipe, runs, parts, fingerprint, progress)
+        baselines = _baselines(recipe, runs, parts, fingerprint, progress)
+        for key in missing:
+            progress.announce(f"{key.title}: building graphs")
+            records[key] = run_network(
+                recipe,
+                key,
+                parts,
+                folder=runs / key.folder,
+                fingerprint=expected[key.network.name],
+                options=RunOptions(options.accelerator, options.devices, options.precision),
+                callbacks=[progress.callback(key.title)],
+            )
+    return CosmologyMeasured(
+        records={key: records[key] for key in run_keys(recipe)},
+        baselines=baselines,
+        costs=costs,
+        class_names=tuple(parts.train.class_names),
+        num_maps=tuple(len(part) for part in (parts.train, parts.validation, parts.test)),
+        notes=tuple(parts.train.notes),
+    )
+
+
+def _hashed(values: object) -> str:
+    """A short hash of plain values."""
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _costs(
+    recipe: CosmologyRecipe,
+    runs: Path,
+    parts: MapParts,
+    fingerprint: str,
+    progress: RunProgress,
+) -> TableCosts | None:
+    """The costs in the folder, or measured now: before anything is trained on this machine."""
+    if recipe.costs is None:
+        return None
+    maps = parts.train
+    patches = Patches(
+        maps.nside, recipe.data.orders[0], maps.num_channels, num_outputs_of(recipe, maps)
+    )
+    networks = [network.model_dump(mode="json") for network in recipe.networks]
+    expected = f"{_hashed([recipe.costs.model_dump(mode='json'), networks])}-{fingerprint}"
+    measure = partial(
+        measure_cosmology_costs,
+        recipe,
+        recipe.costs,
+        patches,
+        fingerprint=expected,
+        announce=progress.announce,
+    )
+    return kept_costs(runs / "costs.json", expected, measure)
+
+
+def _baselines(
+    recipe: CosmologyRecipe,
+    runs: Path,
+    parts: MapParts,
+    fingerprint: str,
+    progress: RunProgress,
+) -> dict[str, CosmologyRecord]:
+    """The linear models, those in the folder or fitted now, by their titles."""
+    found = {}
+    for baseline in recipe.baselines:
+        expected = f"{_hashed(baseline.model_dump(mode='json', exclude={'name'}))}-{fingerprint}"
+        for setting in settings_of(recipe):
+            run = BaselineRun(recipe, baseline, setting)
+            path = runs / f"{baseline.feature}-{setting.slug}.json"
+            record = read_record(path, expected, CosmologyRecord)
+            if record is None:
+                progress.announce(run.title)
+                record = run_baseline(run, parts, path=path, fingerprint=expected)
+            found[run.title] = record
+    return found
