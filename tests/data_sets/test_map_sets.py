@@ -316,7 +316,9 @@ def test_fits_files_of_a_part_of_the_sky_are_rejected(tmp_path):
     )
     (tmp_path / "a").mkdir()
     table.writeto(tmp_path / "a" / "part.fits")
-    with pytest.raises(ValueError, match=r"part.fits must hold a map of the whole sky, got a part"):
+    with pytest.raises(
+        ValueError, match=r"part.fits must be finite everywhere, got 2972 pixels .* give a mask"
+    ):
         open_maps(tmp_path)
 
 
@@ -331,3 +333,80 @@ def test_places_without_maps_are_rejected(tmp_path):
     write_fits(tmp_path / "map.fits", smooth(16)[0], ordering="ring")
     with pytest.raises(ValueError, match=r"map.fits must be in a sub-folder named after its class"):
         open_maps(tmp_path)
+
+
+# masks
+
+
+def partial_fits(folder: Path, pixels: np.ndarray, values: np.ndarray, ordering: str) -> None:
+    """A map of a part of the sky, its pixels in a column."""
+    from astropy.io import fits
+
+    columns = [
+        fits.Column("PIXEL", "J", array=pixels.astype(np.int32)),
+        fits.Column("KAPPA", "E", array=values.astype(np.float32)),
+    ]
+    table = fits.BinTableHDU.from_columns(columns)
+    table.header.update(
+        PIXTYPE="HEALPIX", ORDERING=ordering, NSIDE=4, INDXSCHM="EXPLICIT", OBJECT="PARTIAL"
+    )
+    folder.mkdir(exist_ok=True)
+    table.writeto(folder / "map.fits")
+
+
+def test_maps_of_a_part_of_the_sky_are_opened_with_a_mask(tmp_path):
+    from deepsphere.sampling import nested_to_ring
+
+    generator = np.random.default_rng(0)
+    mask = generator.random(192) < 0.6
+    nested = generator.normal(size=(2, 192)).astype(np.float32)
+    kept = np.flatnonzero(mask)
+    shuffled = generator.permutation(kept)
+    partial_fits(tmp_path / "a", shuffled, nested[0, shuffled], "NESTED")
+    partial_fits(tmp_path / "b", nested_to_ring(4)[kept], nested[1, kept], "RING")
+    maps = open_maps(tmp_path, mask=mask)
+    expected = np.where(mask, nested, 0)
+    for index in range(2):
+        np.testing.assert_array_equal(maps.read(index)[:, 0], expected[index])
+        np.testing.assert_array_equal(maps.read(index, 50, 90)[:, 0], expected[index, 50:90])
+    smaller = mask & (np.arange(192) > 20)
+    assert open_maps(tmp_path, mask=smaller).digest() != maps.digest()
+    larger = mask.copy()
+    larger[np.flatnonzero(~mask)[0]] = True
+    with pytest.raises(ValueError, match=r"a/map.fits must be finite everywhere, got 1 pixels"):
+        open_maps(tmp_path, mask=larger)
+
+
+def test_masked_arrays_may_be_anything_outside(tmp_path):
+    maps = np.ones((2, 192, 1), np.float32)
+    maps[0, 5], maps[1, 9] = np.nan, -1.6375e30
+    mask = np.ones(192, bool)
+    labels = np.array([0, 1])
+    with pytest.raises(ValueError, match="map 0 must be finite everywhere, got 1 pixels"):
+        array_maps(maps, labels, class_names=("a", "b"), mask=mask)
+    mask[[5, 9]] = False
+    found = array_maps(maps, labels, class_names=("a", "b"), mask=mask)
+    assert found.read(1)[[5, 9], 0].tolist() == [0.0, 0.0]
+    assert found.read(1).sum() == 190
+    np.savez(tmp_path / "maps.npz", maps=maps[..., 0], labels=labels)
+    opened = open_maps(tmp_path / "maps.npz", mask=mask)
+    np.testing.assert_array_equal(opened.read(1), found.read(1))
+    # a coarse pixel that has a missing child does not count either
+    coarse = np.ones(48, bool)
+    coarse[[1, 2]] = False
+    assert open_maps(tmp_path / "maps.npz", nside=2, mask=coarse).read(0)[1] == 0
+    with pytest.raises(ValueError, match="must be finite"):
+        open_maps(tmp_path / "maps.npz", nside=2, mask=np.ones(48, bool))
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.ones(48, bool), r"mask must be boolean of shape \(192,\).*got bool of shape \(48,\)"),
+        (np.ones(192), r"mask must be boolean of shape \(192,\).*got float64"),
+    ],
+)
+def test_masks_must_fit_the_maps(unchecked, mask, message):
+    maps = np.ones((1, 192), np.float32)
+    with pytest.raises(ValueError, match=message):
+        array_maps(maps, np.array([0]), class_names=("a",), mask=mask)

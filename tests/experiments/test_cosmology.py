@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from deepsphere.data.map_sets import array_maps
+from deepsphere.data.patches import patch_sampling
 from deepsphere.experiments import cosmology as cosmology_module
 from deepsphere.experiments import cosmology_report
 from deepsphere.experiments.cosmology import (
@@ -267,7 +268,9 @@ def test_too_few_maps_for_three_parts_are_refused(tmp_path):
 def test_unknown_arguments_of_a_network_are_named():
     network = CosmologyNetwork.model_validate({**PLANAR, "config": {"colour": 3}})
     with pytest.raises(ValueError, match=r"networks.config of '2D' must hold arguments"):
-        build_network(network, build_domain(network, 16, 1), in_channels=1, num_outputs=2)
+        build_network(
+            network, build_domain(network, patch_sampling(16, 1)), in_channels=1, num_outputs=2
+        )
 
 
 # what is measured

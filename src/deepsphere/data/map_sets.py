@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from deepsphere.data.files import file_suffix
 from deepsphere.data.healpix_fits import Ordering
@@ -17,9 +17,11 @@ from deepsphere.data.map_sources import (
     ArrayMap,
     CoarseMap,
     FitsMap,
+    MaskedMap,
     StoredMap,
     check_map,
     check_ordering,
+    is_seen,
     map_nside,
     read_fits_map,
     to_nested,
@@ -127,6 +129,7 @@ def array_maps(
     parameter_names: Sequence[str] = PARAMETER_NAMES,
     ordering: Ordering = "nested",
     names: Sequence[str] | None = None,
+    mask: Bool[np.ndarray, "pixels"] | None = None,
 ) -> MapSet:
     """Set of maps that are in memory.
 
@@ -146,6 +149,8 @@ def array_maps(
         Of the pixels.
     names
         Of the maps; numbers by default.
+    mask
+        Which pixels count, in NESTED order; the others are zero, whatever they were.
 
     Returns
     -------
@@ -154,17 +159,39 @@ def array_maps(
     Raises
     ------
     ValueError
-        If the number of pixels is not 12 nside², a pixel is NaN, infinite or UNSEEN, a map is much
-        smoother in the other ordering, or labels do not belong to the maps.
+        If the number of pixels is not 12 nside², a pixel that counts is NaN, infinite or UNSEEN, a
+        map is much smoother in the other ordering, or labels do not belong to the maps.
 
     Examples
     --------
     >>> array_maps(np.zeros((2, 12, 3)), np.array([0, 0]), class_names=("sky",)).num_channels
     3
     """
+    found = _gather(
+        np.asarray(maps),
+        labels,
+        class_names=class_names,
+        parameters=parameters,
+        parameter_names=parameter_names,
+        ordering=ordering,
+        names=names,
+    )
+    return _checked(found, mask)
+
+
+def _gather(
+    maps: np.ndarray,
+    labels: np.ndarray,
+    *,
+    class_names: Sequence[str],
+    parameters: np.ndarray | None,
+    parameter_names: Sequence[str],
+    ordering: Ordering,
+    names: Sequence[str] | None,
+) -> MapSet:
+    """Maps in memory, whatever their pixels are."""
     if ordering not in ("nested", "ring"):
         raise ValueError(f"ordering must be 'nested' or 'ring', got {ordering!r}")
-    maps = np.asarray(maps)
     if maps.ndim not in (2, 3) or maps.dtype.kind not in "fiu":
         raise ValueError(
             "maps must be numbers of shape (maps, pixels) or (maps, pixels, channels), got "
@@ -175,8 +202,7 @@ def array_maps(
     for name, values in zip(chosen, maps, strict=True):
         columns = values.reshape(len(values), -1)
         map_nside(len(columns), name=name)
-        check_map(columns, name=name)
-        check_ordering(columns, assumed=ordering, name=name)
+        check_ordering(np.where(is_seen(columns), columns, 0), assumed=ordering, name=name)
         nested = to_nested(columns, ordering, name=name)
         nested.flags.writeable = False
         sources.append(ArrayMap(nested))
@@ -192,14 +218,20 @@ def array_maps(
     )
 
 
-def open_maps(path: str | os.PathLike[str], *, nside: int | None = None) -> MapSet:
+def open_maps(
+    path: str | os.PathLike[str],
+    *,
+    nside: int | None = None,
+    mask: Bool[np.ndarray, "pixels"] | None = None,
+) -> MapSet:
     """Set of labelled maps, whatever it is.
 
     - A folder that ``deepsphere simulate`` or ``deepsphere prepare`` wrote: maps are read, and
       checked by their SHA-256, when they are asked for.
     - A folder of FITS files, one map in each (channels in its columns): a sub-folder for each
       class, or the words ``0p26`` and ``0p31`` of the published data set in the names. Files say
-      whether they are RING or NESTED. All are read once, and checked.
+      whether they are RING or NESTED; of maps of a part of the sky a mask says which. All are read
+      once, and checked.
     - An ``.npz`` file with ``maps`` (maps, pixels) or (maps, pixels, channels) and ``labels``, and
       maybe ``class_names``, ``parameters``, ``parameter_names``, ``names`` and ``ordering``
       ("nested" if it is not there).
@@ -213,6 +245,9 @@ def open_maps(path: str | os.PathLike[str], *, nside: int | None = None) -> MapS
         The folder or file.
     nside
         Maps of a finer resolution are averaged to this one.
+    mask
+        Which pixels count, in NESTED order, at the resolution of the result; the others are zero,
+        whatever they were: NaN, UNSEEN, or not in the file.
 
     Returns
     -------
@@ -224,7 +259,7 @@ def open_maps(path: str | os.PathLike[str], *, nside: int | None = None) -> MapS
         If there is nothing.
     ValueError
         If it is none of these, incomplete or damaged; maps are of different resolution; or a pixel
-        is NaN, infinite or UNSEEN.
+        that counts is NaN, infinite or UNSEEN.
 
     Examples
     --------
@@ -246,7 +281,31 @@ def open_maps(path: str | os.PathLike[str], *, nside: int | None = None) -> MapS
             f"path must be a folder of maps or an .npz file, got {path}; put FITS files in a "
             "folder with a sub-folder for each class"
         )
-    return maps if nside is None else _coarsen(maps, nside)
+    return _checked(maps if nside is None else _coarsen(maps, nside), mask)
+
+
+def _checked(maps: MapSet, mask: np.ndarray | None) -> MapSet:
+    """The maps, of which only the pixels of the mask count, if these are all numbers."""
+    if mask is not None:
+        maps = _masked(maps, mask)
+    for index, (source, name) in enumerate(zip(maps.sources, maps.names, strict=True)):
+        while isinstance(source, CoarseMap | MaskedMap):
+            source = source.source
+        if not isinstance(source, StoredMap):  # those were checked when they were written
+            check_map(maps.read(index), name=name)
+    return maps
+
+
+def _masked(maps: MapSet, mask: np.ndarray) -> MapSet:
+    """Maps of which only some pixels count."""
+    if mask.dtype != bool or mask.shape != (12 * maps.nside**2,):
+        raise ValueError(
+            f"mask must be boolean of shape ({12 * maps.nside**2},), one value for each pixel in "
+            f"NESTED order, got {mask.dtype} of shape {mask.shape}; resample it, for example with "
+            "healpy.ud_grade, and set a threshold"
+        )
+    sources = zip(maps.sources, maps.names, strict=True)
+    return replace(maps, sources=tuple(MaskedMap(source, mask, name) for source, name in sources))
 
 
 def _coarsen(maps: MapSet, nside: int) -> MapSet:
@@ -403,7 +462,7 @@ def _open_archive(path: Path) -> MapSet:
     parameters = arrays.get("parameters")
     parameter_names = [str(one) for one in arrays.get("parameter_names", PARAMETER_NAMES)]
     names = [f"{path.name}, map {index}" for index in range(len(arrays["maps"]))]
-    return array_maps(
+    return _gather(
         arrays["maps"],
         labels.astype(np.int64),
         class_names=[str(one) for one in arrays.get("class_names", default)],

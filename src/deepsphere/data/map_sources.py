@@ -9,11 +9,11 @@ from typing import Protocol, runtime_checkable
 
 import healpix
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from deepsphere.data.healpix_fits import UNSEEN, Ordering, read_healpix_fits
 from deepsphere.data.map_files import DATASET, read_map_file, values_digest
-from deepsphere.sampling import Healpix, sampling_from_spec
+from deepsphere.sampling import Healpix, Subset, sampling_from_spec
 
 # Pairs of neighboring pixels that are compared to find the ordering of a map.
 _NUM_PAIRS = 20000
@@ -95,18 +95,48 @@ class FitsMap:
     Parameters
     ----------
     path
-        The file.
+        The file: a whole map or a part of one, pixels of which may be missing (NaN, UNSEEN).
     """
 
     path: Path
 
     def read(self, start: int, stop: int) -> Float[np.ndarray, "pixels channels"]:
-        """Some pixels."""
+        """Some pixels; NaN where they are missing."""
         return read_fits_map(self.path)[start:stop]
 
     def digest(self) -> str:
         """Of the values."""
         return values_digest(read_fits_map(self.path))
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedMap:
+    """A map of which only some pixels count; the others are zero.
+
+    Parameters
+    ----------
+    source
+        The map.
+    mask
+        Which pixels count, NESTED.
+    name
+        Of the map, for errors.
+    """
+
+    source: MapSource
+    mask: Bool[np.ndarray, "whole"]
+    name: str
+
+    def read(self, start: int, stop: int) -> Float[np.ndarray, "pixels channels"]:
+        """Some pixels, those outside of the mask zero."""
+        values = np.where(self.mask[start:stop, None], self.source.read(start, stop), np.float32(0))
+        check_map(values, name=self.name)
+        return values
+
+    def digest(self) -> str:
+        """Of the map and the mask."""
+        mask = hashlib.sha256(np.packbits(self.mask).tobytes()).hexdigest()
+        return hashlib.sha256(f"{self.source.digest()} {mask}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -136,7 +166,7 @@ class CoarseMap:
 
 
 def read_fits_map(path: Path) -> Float[np.ndarray, "pixels channels"]:
-    """A whole-sky map of a FITS file; the last two are kept.
+    """A map of a FITS file on the whole sphere; the last two are kept.
 
     Parameters
     ----------
@@ -146,15 +176,14 @@ def read_fits_map(path: Path) -> Float[np.ndarray, "pixels channels"]:
     Returns
     -------
     Float[np.ndarray, "pixels channels"]
-        float32, NESTED, read-only.
+        float32, NESTED, read-only; NaN where pixels are missing.
 
     Raises
     ------
     ImportError
         If astropy is not installed.
     ValueError
-        If the file is damaged, does not hold the whole sky, pixels are missing or not finite, or it
-        is much smoother in the other ordering.
+        If the file is damaged, or it is much smoother in the other ordering.
     """
     return _read_fits_map(path, path.stat().st_mtime_ns if path.exists() else 0)
 
@@ -164,14 +193,12 @@ def _read_fits_map(path: Path, modified: int) -> np.ndarray:
     """A map of a file that was last changed at this time."""
     found = read_healpix_fits(path)
     sampling = sampling_from_spec(found.sampling)
-    if not isinstance(sampling, Healpix):
-        raise ValueError(
-            f"{path} must hold a map of the whole sky, got a part of it "
-            f"({sampling.num_vertices} pixels); fill the rest with zeros and give a mask"
-        )
-    values = to_nested(found.signals, found.ordering, name=str(path))
-    check_map(values, name=str(path))
-    check_ordering(found.signals, assumed=found.ordering, name=str(path))
+    signals = found.signals
+    if isinstance(sampling, Subset):
+        signals = sampling.embed(signals)
+    seen = np.where(is_seen(signals), signals, 0.0)
+    check_ordering(seen, assumed=found.ordering, name=str(path))
+    values = to_nested(signals, found.ordering, name=str(path))
     values.flags.writeable = False
     return values
 
@@ -246,6 +273,27 @@ def map_nside(num_pixels: int, *, name: str) -> int:
     return nside
 
 
+def is_seen(values: Float[np.ndarray, "pixels channels"]) -> Bool[np.ndarray, "pixels channels"]:
+    """Where a map has a value: neither NaN nor infinite nor UNSEEN.
+
+    Parameters
+    ----------
+    values
+        The map.
+
+    Returns
+    -------
+    Bool[np.ndarray, "pixels channels"]
+
+    Examples
+    --------
+    >>> is_seen(np.array([[1.0], [np.nan], [-1.6375e30]])).ravel().tolist()
+    [True, False, False]
+    """
+    # −1.6375e30 and what rounding makes of it; no map has such values
+    return np.abs(values) < abs(UNSEEN) * 0.999
+
+
 def check_map(values: Float[np.ndarray, "pixels channels"], *, name: str) -> None:
     """Raise unless all pixels of a map are numbers.
 
@@ -265,14 +313,13 @@ def check_map(values: Float[np.ndarray, "pixels channels"], *, name: str) -> Non
     --------
     >>> check_map(np.zeros((12, 1)), name="example")
     """
-    # −1.6375e30 and what rounding makes of it; no map has such values
-    bad = ~(np.abs(values) < abs(UNSEEN) * 0.999)
+    bad = ~is_seen(values)
     num_bad = int(bad.any(axis=-1).sum())
     if num_bad:
         first = int(bad.any(axis=-1).argmax())
         raise ValueError(
             f"{name} must be finite everywhere, got {num_bad} pixels that are NaN, infinite or "
-            f"UNSEEN (first: pixel {first}, NESTED); set them to 0 and give a mask instead"
+            f"UNSEEN (first: pixel {first}, NESTED); give a mask of those that count"
         )
 
 

@@ -12,6 +12,7 @@ from deepsphere.experiments.cosmology_data import (
     MapParts,
     digest_of_maps,
     open_map_splits,
+    sampling_of,
     settings_of,
 )
 from deepsphere.experiments.cosmology_record import CosmologyKey, CosmologyRecord
@@ -194,9 +195,8 @@ def _costs(
     if recipe.costs is None:
         return None
     maps = parts.train
-    patches = Patches(
-        maps.nside, recipe.data.orders[0], maps.num_channels, num_outputs_of(recipe, maps)
-    )
+    sampling = sampling_of(parts, recipe.data.orders[0])
+    patches = Patches(sampling.spec, maps.num_channels, num_outputs_of(recipe, maps))
     networks = [network.model_dump(mode="json") for network in recipe.networks]
     expected = f"{_hashed([recipe.costs.model_dump(mode='json'), networks])}-{fingerprint}"
     measure = partial(

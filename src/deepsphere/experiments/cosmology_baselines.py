@@ -77,7 +77,12 @@ def run_baseline(
     start = time.perf_counter()
     recipe = run.recipe
     most = run.baseline.most_patches // num_patches(run.setting.order)
-    few = MapParts(*(_few_maps(of, most) for of in (parts.train, parts.validation, parts.test)))
+    few = MapParts(
+        _few_maps(parts.train, most),
+        _few_maps(parts.validation, most),
+        _few_maps(parts.test, most),
+        parts.mask,
+    )
     data = patches_of(recipe, few, run.setting, recipe.training, seed=recipe.seeds[0])
     features = _fitted_features(run, data)
     # noise of epochs after the curriculum, which is the full one

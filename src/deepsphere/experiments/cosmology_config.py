@@ -105,6 +105,9 @@ class MapsData(Section):
         ``"class"``: which of the cosmologies a map is of. ``"parameters"``: Ω_m and σ_8.
     orders
         Orders of the patches, each a column of its own of the results; 0 for whole maps.
+    mask
+        A file of the pixels that were surveyed: zeros and ones, or weights of which those above
+        one half count. Maps are then taken whole (``orders = [0]``), and may be anything outside.
     noises
         Standard deviations of the white noise that is added to the pixels, relative to that of the
         noiseless training maps; each a column of its own.
@@ -125,6 +128,7 @@ class MapsData(Section):
 
     target: Target = "class"
     orders: _Orders = (1,)
+    mask: Annotated[str, Field(min_length=1)] | None = None
     noises: _Noises = (3.5,)
     validation_fraction: _Share = 0.1
     test_fraction: _Share = 0.4
@@ -132,6 +136,15 @@ class MapsData(Section):
     split_seed: Seed = 0
     noise_seed: Seed = 0
     scored_on: Literal["test", "validation"] = "test"
+
+    @model_validator(mode="after")
+    def _take_masked_maps_whole(self) -> "MapsData":
+        if self.mask is not None and self.orders != (0,):
+            raise ValueError(
+                f"orders must be [0] with a mask, got {list(self.orders)}: the parts of a mask in "
+                "patches have no common shape; leave out the one or the other"
+            )
+        return self
 
 
 class CosmologyTraining(NetworkTraining):

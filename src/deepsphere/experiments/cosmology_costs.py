@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from deepsphere.data.patches import num_patch_pixels
 from deepsphere.experiments.cosmology_config import CosmologyNetwork, CosmologyRecipe
 from deepsphere.experiments.cosmology_run import build_domain, build_network
 from deepsphere.experiments.memory import ask_process
@@ -21,6 +20,7 @@ from deepsphere.experiments.network_costs import (
     step_megabytes,
 )
 from deepsphere.experiments.networks_config import CostsSection
+from deepsphere.sampling import sampling_from_spec
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,13 @@ class Patches:
 
     Parameters
     ----------
-    nside, order
-        Of maps and patches.
+    sampling
+        Its specification.
     in_channels, num_outputs
         Of the networks.
     """
 
-    nside: int
-    order: int
+    sampling: str
     in_channels: int
     num_outputs: int
 
@@ -75,15 +74,16 @@ def measure_cosmology_costs(
 
 def _costed(recipe: CosmologyRecipe, network: CosmologyNetwork, patches: Patches) -> CostedNetwork:
     """A row of the table."""
+    sampling = sampling_from_spec(patches.sampling)
     return CostedNetwork(
         name=network.name,
         build=lambda: build_network(
             network,
-            build_domain(network, patches.nside, patches.order),
+            build_domain(network, sampling),
             in_channels=patches.in_channels,
             num_outputs=patches.num_outputs,
         ),
-        num_vertices=num_patch_pixels(patches.nside, patches.order),
+        num_vertices=sampling.num_vertices,
         in_channels=patches.in_channels,
         training=recipe.training_of(network),
     )

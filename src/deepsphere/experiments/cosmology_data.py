@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 
 from deepsphere.data.cosmologies import Cosmology, draw_cosmologies
 from deepsphere.data.lognormal_maps import SimulationPlan
 from deepsphere.data.map_sets import MapSet, MapSplits, open_maps, split_maps
+from deepsphere.data.map_sources import map_nside
+from deepsphere.data.patches import patch_sampling
+from deepsphere.data.readers import read_flags
 from deepsphere.data.simulated_maps import simulate_maps
 from deepsphere.experiments.cosmology_config import (
     CosmologyRecipe,
@@ -19,6 +23,8 @@ from deepsphere.experiments.cosmology_config import (
 )
 from deepsphere.experiments.cosmology_record import Setting
 from deepsphere.experiments.output import MAP_FOLDER
+from deepsphere.experiments.signal_selection import read_mask
+from deepsphere.sampling import Healpix, Sampling
 from deepsphere.training import ChannelScaling
 from deepsphere.training.map_data import SphericalMaps
 
@@ -31,11 +37,14 @@ class MapParts:
     ----------
     train, validation, test
         At least one map each.
+    mask
+        Which pixels of the whole sphere count, NESTED; None for all.
     """
 
     train: MapSet
     validation: MapSet
     test: MapSet
+    mask: Bool[np.ndarray, "pixels"] | None = None
 
 
 def plan_of(section: SimulationSection) -> SimulationPlan:
@@ -95,11 +104,14 @@ def digest_of_maps(recipe: CosmologyRecipe, data: Path | None) -> str:
     FileNotFoundError, ValueError
         See `open_maps` and `plan_of`.
     """
+    mask = None if recipe.data.mask is None else Path(recipe.data.mask)
     if data is not None:
-        return open_maps(data).digest()
+        return _open(data, mask)[0].digest()
     plan_of(recipe.simulation)
-    text = json.dumps(recipe.simulation.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    text = json.dumps(recipe.simulation.model_dump(mode="json"), sort_keys=True).encode()
+    if mask is not None:
+        text += _read_mask(mask, recipe.simulation.nside).tobytes()
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def open_map_splits(
@@ -145,7 +157,7 @@ def open_map_splits(
         folder = simulate_maps(plan, output / MAP_FOLDER, advance=advance)
     else:
         folder = data
-    maps = open_maps(folder)
+    maps, mask = _open(folder, None if recipe.data.mask is None else Path(recipe.data.mask))
     check_target(recipe, maps)
     section = recipe.data
     split = split_maps if section.target == "class" else split_universes
@@ -164,7 +176,41 @@ def open_map_splits(
         places = (np.flatnonzero(train.labels == label) for label in np.unique(train.labels))
         few = np.concatenate([of_class[: section.num_train] for of_class in places])
         train = train.take(np.sort(few))
-    return MapParts(train, validation, test)
+    return MapParts(train, validation, test, mask)
+
+
+def sampling_of(parts: MapParts, order: int) -> Sampling:
+    """Where the signals of patches are: on a patch, or on what a mask keeps of the sphere.
+
+    Parameters
+    ----------
+    parts
+        The maps, and their mask.
+    order
+        Of the patches; 0 for whole maps.
+
+    Returns
+    -------
+    Sampling
+    """
+    sampling = patch_sampling(parts.train.nside, order)
+    return sampling if parts.mask is None else sampling.subset(parts.mask)
+
+
+def _open(folder: Path, mask: Path | None) -> tuple[MapSet, np.ndarray | None]:
+    """Maps and their mask, which is at the resolution of the maps."""
+    if mask is None:
+        return open_maps(folder), None
+    kept = _read_mask(mask)
+    return open_maps(folder, mask=kept), kept
+
+
+def _read_mask(path: Path, nside: int | None = None) -> Bool[np.ndarray, "pixels"]:
+    """Which pixels a file keeps, NESTED, at its own resolution or the one that is needed."""
+    if nside is None:
+        num_pixels = read_flags(path).signals.shape[1]
+        nside = map_nside(num_pixels, name=str(path))
+    return read_mask(path, Healpix(nside))
 
 
 def split_universes(
@@ -272,6 +318,7 @@ def patches_of(
         validation=parts.validation,
         test=parts.test,
         order=setting.order,
+        mask=parts.mask,
         noise=setting.noise,
         noise_warmup_epochs=training.noise_warmup_epochs,
         symmetries=training.symmetries,

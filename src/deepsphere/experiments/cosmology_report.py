@@ -7,9 +7,14 @@ from statistics import fmean, stdev
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepsphere.data.patches import patch_sampling
 from deepsphere.experiments.cosmology_config import CosmologyRecipe
-from deepsphere.experiments.cosmology_data import MapParts, open_map_splits, patches_of, settings_of
+from deepsphere.experiments.cosmology_data import (
+    MapParts,
+    open_map_splits,
+    patches_of,
+    sampling_of,
+    settings_of,
+)
 from deepsphere.experiments.cosmology_record import Setting, shown_order
 from deepsphere.experiments.cosmology_rows import (
     CosmologyMeasured,
@@ -255,17 +260,19 @@ def _write_maps(page: ReportPage, recipe: CosmologyRecipe, parts: MapParts) -> N
     setting = settings_of(recipe)[0]
     maps = parts.test if recipe.data.scored_on == "test" else parts.validation
     chosen = [int(np.flatnonzero(maps.labels == label)[0]) for label in np.unique(maps.labels)[:2]]
-    wholes = {maps.class_names[maps.labels[index]]: maps.read(index)[:, 0] for index in chosen}
+    whole = sampling_of(parts, 0)
+    kept = slice(None) if parts.mask is None else parts.mask
+    wholes = {maps.class_names[maps.labels[index]]: maps.read(index)[kept, 0] for index in chosen}
     first = next(iter(wholes.values()))
     limit = float(np.quantile(np.abs(first), 0.995))
     page.figure(
-        plot_maps(wholes, patch_sampling(maps.nside, 0), vmin=-limit, vmax=limit),
+        plot_maps(wholes, whole, vmin=-limit, vmax=limit),
         "maps",
         alt="One map of the convergence for each of two classes",
         caption=f"The convergence without noise, at nside {maps.nside}.",
     )
     data = patches_of(recipe, parts, setting, recipe.training, seed=0)
-    clean = maps.read(chosen[0], 0, data.sampling.num_vertices)[:, 0]
+    clean = first[: data.sampling.num_vertices]
     noisy = next(iter(data.split_signals(recipe.data.scored_on)))[0][0, :, 0]
     page.figure(
         plot_maps(

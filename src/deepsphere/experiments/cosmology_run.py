@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from deepsphere.data.map_sets import MapSet
-from deepsphere.data.patches import num_patches, patch_sampling
+from deepsphere.data.patches import num_patches
 from deepsphere.experiments.cosmology_config import (
     CosmologyNetwork,
     CosmologyRecipe,
@@ -39,21 +39,20 @@ from deepsphere.training.map_data import SphericalMaps
 from deepsphere.training.map_samples import Split
 
 
-def build_domain(network: CosmologyNetwork, nside: int, order: int) -> Pyramid | Sampling:
+def build_domain(network: CosmologyNetwork, sampling: Sampling) -> Pyramid | Sampling:
     """Where a network lives: the graphs of a patch on its levels, or the patch.
 
     Parameters
     ----------
     network
         With its graph, if it has one.
-    nside, order
-        Of the maps and the patches.
+    sampling
+        Of the patches.
 
     Returns
     -------
     Pyramid or Sampling
     """
-    sampling = patch_sampling(nside, order)
     if network.graph is None:
         return sampling
     options: dict[str, Any] = network.graph.model_dump(exclude_none=True)
@@ -256,7 +255,7 @@ def run_network(
         recipe,
         key,
         data,
-        domain=build_domain(key.network, parts.train.nside, key.setting.order),
+        domain=build_domain(key.network, data.sampling),
         folder=folder,
         options=options,
         fingerprint=fingerprint,

@@ -155,7 +155,7 @@ def train_one(
         recipe,
         key,
         patches,
-        domain=build_domain(key.network, parts.train.nside, key.setting.order),
+        domain=build_domain(key.network, patches.sampling),
         folder=output,
         options=options,
         resume=last,

@@ -74,7 +74,7 @@ EXTRAS = (
     Extra(
         "cosmology",
         "simulated and measured maps of the sky, FITS files",
-        ("astropy", "healpy", "camb", "glass", "h5py"),
+        ("astropy", "healpy", "camb", "glass", "transformcl", "h5py"),
     ),
     Extra("shapes", "meshes and the rays that see them", ("trimesh", "embreex")),
     Extra("rivals", "training of the networks to compare with", ("deepsphere-torch",)),
