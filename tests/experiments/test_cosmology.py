@@ -11,6 +11,7 @@ import torch
 
 from deepsphere.data.map_sets import array_maps
 from deepsphere.data.patches import patch_sampling
+from deepsphere.data.simulation_plan import plan_shifts
 from deepsphere.experiments import cosmology as cosmology_module
 from deepsphere.experiments import cosmology_report
 from deepsphere.experiments.cosmology import (
@@ -41,8 +42,9 @@ from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.run import reproduce
 from deepsphere.experiments.trainable import experiment_of_metadata
 from deepsphere.experiments.training_request import TrainingRequest
+from deepsphere.sampling import ring_to_nested
 from deepsphere.tasks import Classification, Regression
-from deepsphere.training import read_metadata
+from deepsphere.training import load, read_metadata
 
 CPU = RunOptions(accelerator="cpu")
 FCN: dict[str, Any] = {
@@ -177,6 +179,13 @@ def test_plan_is_that_of_the_recipe():
     assert (plan.nside, plan.num_maps, plan.scale, plan.seed) == (16, 4, "zoom", 9)
     assert plan.redshifts == (0.5, 1.0)
     assert [(of.omega_m, of.sigma_8) for of in plan.cosmologies] == [(0.3, 0.8)]
+
+
+def test_shifts_that_are_named_count_beside_a_contrast():
+    shifts = plan_shifts(plan_of(changed("simulation", shifts=[0.05, 0.02]).simulation))
+    assert shifts.ravel().tolist() == [0.05, 0.02]
+    stretched = plan_shifts(plan_of(mini().simulation)).ravel()
+    assert stretched[0] / stretched[1] == pytest.approx(4)
 
 
 def test_prior_draws_different_universes_within_its_ranges():
@@ -466,6 +475,61 @@ def test_linear_models_take_few_patches_of_every_class(tmp_path):
         run = BaselineRun(recipe, recipe.baselines[0], Setting(order, 0.0))
         record = run_baseline(run, parts, path=tmp_path / "b.json", fingerprint="f")
         assert np.sum(record.confusion, axis=1).tolist() == [num_scored / 2] * 2
+
+
+# masks
+
+
+def masked_maps(folder: Path) -> Path:
+    """Maps in RING order, UNSEEN outside of a mask with an island; the mask lies beside them."""
+    generator = np.random.default_rng(0)
+    mask = np.zeros(768, bool)
+    mask[:256], mask[500] = True, True
+    ring = mask[ring_to_nested(8)]
+    labels = np.repeat([0, 1], 8)
+    maps = generator.normal(size=(16, 768)) * (1 + labels[:, None])
+    maps[:, ~ring] = -1.6375e30
+    np.savez(folder / "maps.npz", maps=maps, labels=labels, ordering="ring")
+    np.savez(folder / "mask.npz", signals=ring.astype(float)[:, None], ordering="ring")
+    return folder / "maps.npz"
+
+
+def test_surveys_are_learned_on_the_graph_of_their_mask(tmp_path, trained):
+    data = masked_maps(tmp_path)
+    network = {**FCN, "graph": {**FCN["graph"], "num_levels": 2, "disconnected": "allow"}}
+    recipe = mini(
+        networks=[network],
+        comparisons=[],
+        costs={"batch_sizes": [2], "min_repeats": 1, "seconds": 0.0},
+        data={
+            "orders": [0],
+            "mask": str(tmp_path / "mask.npz"),
+            "noises": [0.0],
+            "validation_fraction": 0.25,
+            "test_fraction": 0.25,
+        },
+    )
+    reproduce(recipe, tmp_path / "out", command="c", data=data, options=CPU)
+    found = measures(tmp_path / "out")
+    assert found["histogram, accuracy, whole sphere, noise 0"] == 100.0
+    model = load(tmp_path / "out" / "runs" / trained[0] / "model.ckpt")
+    assert model.pyramid.graphs[0].num_vertices == 257
+    results = evaluate_one(
+        tmp_path / "out" / "runs" / trained[0] / "model.ckpt", command="c", data=data
+    )
+    assert results.rows[0].measured == found["FCN, accuracy, whole sphere, noise 0"]
+    # another mask is another experiment
+    fingerprint = experiment_fingerprint(recipe, data)
+    with np.load(tmp_path / "mask.npz") as old:
+        kept = old["signals"].copy()
+    kept[np.flatnonzero(kept)[0]] = 0
+    np.savez(tmp_path / "mask.npz", signals=kept, ordering="ring")
+    assert experiment_fingerprint(recipe, data) != fingerprint
+
+
+def test_masks_go_with_whole_maps_only():
+    with pytest.raises(ValueError, match=r"orders must be \[0\] with a mask, got \[1\]"):
+        changed("data", mask="mask.fits")
 
 
 # one network alone

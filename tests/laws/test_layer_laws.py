@@ -12,6 +12,7 @@ from torch import nn
 from deepsphere import layers
 from deepsphere.graph.coarsening import build_pyramid
 from deepsphere.graph.pooling_matrices import unpooling_matrix
+from deepsphere.graph.sphere_graph import build_graph
 from deepsphere.sampling import Healpix
 
 CHANNELS = 4
@@ -19,6 +20,7 @@ FINE, COARSE = 48, 12
 
 _PYRAMID = build_pyramid(Healpix(nside=2), num_levels=2, num_neighbors=8)
 _GRAPH = _PYRAMID.graphs[0]
+_BEAM_GRAPH = build_graph(Healpix(nside=2), num_neighbors=20)
 _AREAS = _GRAPH.sampling.areas
 _SIZES = {"in_channels": CHANNELS, "out_channels": 3, "kernel_size": 3}
 
@@ -50,6 +52,15 @@ LAYERS = {
     "ResidualBlock": Case(
         lambda: layers.ResidualBlock(_GRAPH, **_SIZES, shortcut="linear", activation="silu"),
         (FINE, 3),
+    ),
+    "BeamSmoothing": Case(
+        lambda: layers.BeamSmoothing(
+            _BEAM_GRAPH,
+            fwhm_arcmin=(0.0, 2500.0, 3000.0, 3500.0),
+            tolerance=1e-2,  # so few vertices hold no long polynomial
+            trainable=True,
+        ),
+        (FINE, CHANNELS),
     ),
     "BatchNorm": Case(lambda: layers.BatchNorm(CHANNELS), (FINE, CHANNELS)),
     "LayerNorm": Case(lambda: layers.LayerNorm(CHANNELS), (FINE, CHANNELS)),

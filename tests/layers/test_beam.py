@@ -177,7 +177,7 @@ def test_trained_width_is_found_again():
     signal = torch.randn(4, graph.num_vertices, 1, generator=generator)
     target = BeamSmoothing(graph, sigma_arcmin=600.0)(signal)
     layer = BeamSmoothing(graph, sigma_arcmin=400.0, trainable=True)
-    torch.testing.assert_close(layer.sigma_arcmin, torch.tensor([400.0]))
+    torch.testing.assert_close(layer.sigma_arcmin, torch.tensor([400.0], dtype=torch.float64))
     optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
     for _ in range(60):
         optimizer.zero_grad()

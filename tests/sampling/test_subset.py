@@ -169,7 +169,7 @@ def test_groups_of_other_hierarchies_with_one_parent():
 @pytest.mark.parametrize("method", ["erode_to_groups", "grow_to_groups"])
 def test_impossible_groups_are_rejected(method):
     icosahedral = Icosahedral(4).subset(np.arange(50))
-    with pytest.raises(ValueError, match="one coarse vertex each, got icosahedral:.*; use a HEAL"):
+    with pytest.raises(ValueError, match=r"one coarse vertex each, got icosahedral:.*; use a HEAL"):
         getattr(icosahedral, method)(2)
     with pytest.raises(ValueError, match="num_levels must be at least 1, got 0; 1 is no coarsenin"):
         getattr(Healpix(2).subset(np.arange(5)), method)(0)

@@ -50,8 +50,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Of digits: deepsphere or cnn2d. Of shapes and cosmology: one of the recipe; a wrong "
-            "name lists them. By default the first on a graph.",
+            help="Of digits: deepsphere or cnn2d. Of others: one of the recipe; a wrong name lists "
+            "them. By default the first on a graph.",
         ),
     ] = None,
     rotate: Annotated[

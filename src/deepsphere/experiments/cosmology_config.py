@@ -72,7 +72,8 @@ class SimulationSection(Section):
         R: the ratio of the shifts of the two lognormal fields, whose geometric mean stays. The
         physical ratio where it is not given.
     shifts
-        Of the lognormal fields, one for each cosmology, instead of the physical ones.
+        Of the lognormal fields, one for each cosmology, instead of the physical ones and of any
+        contrast.
     beam_arcmin
         Standard deviation of the beam.
     seed
@@ -252,7 +253,7 @@ class CosmologyRecipe(Recipe):
 
     Examples
     --------
-    >>> network = CosmologyNetwork(name="FCN", graph=NetworkGraph(num_neighbors=8))
+    >>> network = CosmologyNetwork(name="2D", model="planar_cnn")
     >>> recipe = CosmologyRecipe(experiment="cosmology", title="a trial", networks=(network,))
     >>> recipe.training_of(network).batch_size
     16

@@ -79,7 +79,8 @@ def plan_of(section: SimulationSection) -> SimulationPlan:
         spectra=section.spectra,
         beam_arcmin=section.beam_arcmin,
         scale=section.scale,
-        contrast=section.contrast,
+        # named ones say it all, also beside the contrast of a recipe
+        contrast=section.contrast if section.shifts is None else None,
         shifts=section.shifts,
         seed=section.seed,
     )

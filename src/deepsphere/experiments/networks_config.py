@@ -23,8 +23,9 @@ class NetworkGraph(Section):
 
     Parameters
     ----------
-    weights, num_neighbors, laplacian
-        As in `deepsphere.build_pyramid`, which chooses what is not given.
+    weights, num_neighbors, laplacian, disconnected
+        As in `deepsphere.build_pyramid`, which chooses what is not given. ``"allow"`` takes
+        samplings in several pieces, as masks leave them.
     num_levels
         Samplings of the pyramid, each coarser than the one before.
     """
@@ -32,6 +33,7 @@ class NetworkGraph(Section):
     weights: WeightsName = "optimal"
     num_neighbors: Count | None = None
     laplacian: Literal["combinatorial", "normalized"] | None = None
+    disconnected: Literal["raise", "allow"] | None = None
     num_levels: Count = 6
 
 

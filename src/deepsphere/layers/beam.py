@@ -158,7 +158,7 @@ class BeamSmoothing(nn.Module):
         self._first_coefficients = self._transform @ transfer
         _check_stable(self.operator.graph, self._first_coefficients)
         self.growth = nn.Parameter(torch.zeros(len(self._first_sigma))) if trainable else None
-        self._register(torch.get_default_dtype(), torch.device("cpu"))
+        self._register(torch.device("cpu"))
 
     @property
     def sigma_arcmin(self) -> Float[Tensor, "widths"]:
@@ -228,9 +228,12 @@ class BeamSmoothing(nn.Module):
                 f"{signal.shape[-1]}; give one number for a beam that all channels share"
             )
 
-    def _register(self, dtype: torch.dtype, device: torch.device) -> None:
-        """Register what coefficients are made of as unsaved buffers, in 32 bits at least."""
-        dtype = torch.promote_types(dtype, torch.float32)
+    def _register(self, device: torch.device) -> None:
+        """Register what coefficients are made of as unsaved buffers.
+
+        In 64 bits where there are any: coefficients of long polynomials cancel each other.
+        """
+        dtype = torch.float32 if device.type == "mps" else torch.float64
         for name, array in {
             "first_sigma": self._first_sigma,
             "squared_degrees": self._squared_degrees,
@@ -241,11 +244,11 @@ class BeamSmoothing(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "BeamSmoothing":
-        """Follow ``.to()``; a new floating type is rounded from float64, not from the old one."""
+        """Follow ``.to()`` to another device; the type of the buffers stays."""
         before = self.transform.dtype
         super()._apply(fn, recurse)
         if self.transform.dtype != before:
-            self._register(self.transform.dtype, self.transform.device)
+            self._register(self.transform.device)
         return self
 
 

@@ -21,6 +21,7 @@ from deepsphere.models.registry import (
     num_parameters,
 )
 from deepsphere.models.regressor import Regressor
+from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.rivals import (
     UGSCNN,
     CNN2d,
@@ -69,6 +70,7 @@ __all__ = [
     "num_parameters",
     "planar_cosmology",
     "shrec17",
+    "to_sampling",
     "ugscnn_mnist",
     "ugscnn_modelnet40",
 ]

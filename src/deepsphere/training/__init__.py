@@ -11,7 +11,7 @@ from deepsphere.training.channel_scaling import ChannelScaling
 from deepsphere.training.checkpoint import Metadata, load, read_metadata, read_spec, save
 from deepsphere.training.evaluation import ClassifierScores, evaluate_classifier
 from deepsphere.training.optimization import Optimization
-from deepsphere.training.prediction import predict
+from deepsphere.training.prediction import predict, predict_patches
 from deepsphere.training.seeding import seeded
 from deepsphere.training.shape_outputs import ShapeOutputs, compute_outputs
 
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from deepsphere.training.data_module import SphericalImages
     from deepsphere.training.fitting import FitResult, fit
     from deepsphere.training.map_data import SphericalMaps
+    from deepsphere.training.map_noise import MapNoise
     from deepsphere.training.module import SphereModule
     from deepsphere.training.shape_data import SphericalShapes
 
 _LAZY = {
     "SphericalImages": "data_module",
     "SphericalMaps": "map_data",
+    "MapNoise": "map_noise",
     "SphericalShapes": "shape_data",
     "FitResult": "fitting",
     "fit": "fitting",
@@ -52,6 +54,7 @@ __all__ = [
     "ChannelScaling",
     "ClassifierScores",
     "FitResult",
+    "MapNoise",
     "Metadata",
     "Optimization",
     "ShapeOutputs",
@@ -64,6 +67,7 @@ __all__ = [
     "fit",
     "load",
     "predict",
+    "predict_patches",
     "read_metadata",
     "read_spec",
     "save",
