@@ -58,10 +58,13 @@ def test_spectrum_is_the_target_within_five_percent(scale, cosmology_index):
     plan = plan_of(scale=scale)
     found, _ = measure(plan, cosmology_index, 16)
     target = target_spectra(plan)[0, 0]
-    # 16 maps: about 4 % of scatter in the lowest bin, where a few hundred modes are
     ratio = binned(found, 20, 128) / binned(target, 20, 128)
-    assert np.abs(ratio - 1).max() < 0.05
-    assert np.abs(ratio[-3:] - 1).max() < 0.01
+    # five times the scatter of Gaussian fields, of each bin in 16 maps: 2.4 % in the last one
+    scatter = np.sqrt(2 / binned(np.ones_like(found), 20, 128) / 16)
+    assert (np.abs(ratio - 1) < np.minimum(5 * scatter, 0.1)).all()
+    # all degrees together
+    whole = binned(found, 40, 128, 1) / binned(target, 40, 128, 1)
+    assert abs(whole[0] - 1) < 0.02
 
 
 @pytest.mark.slow
@@ -70,8 +73,9 @@ def test_spectrum_is_the_target_within_five_percent_at_a_high_resolution():
     found, _ = measure(plan, 1, 3)
     target = target_spectra(plan)[0, 0]
     ratio = binned(found, 40, 1024, 10) / binned(target, 40, 1024, 10)
-    assert np.abs(ratio - 1).max() < 0.05
-    assert np.abs(ratio[-5:] - 1).max() < 0.01
+    scatter = np.sqrt(2 / binned(np.ones_like(found), 40, 1024, 10) / 3)
+    assert (np.abs(ratio - 1) < 5 * scatter).all()
+    assert np.abs(ratio[-5:] - 1).max() < 0.03
 
 
 def test_skewness_follows_the_lognormal_formula():

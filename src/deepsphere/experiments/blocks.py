@@ -1,7 +1,5 @@
 """The experiment on blocks: what a network is built of, its accuracy and its rotation error."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from deepsphere.experiments.blocks_config import BlocksRecipe, ClassifierBlock, UNetBlock
 from deepsphere.experiments.blocks_maps import make_maps
 from deepsphere.experiments.blocks_unet import MapsRecord, run_unet
+from deepsphere.experiments.config import short_hash
 from deepsphere.experiments.digits_data import digest_of_images, load_images
 from deepsphere.experiments.digits_record import RunKey, RunRecord
 from deepsphere.experiments.digits_run import build_domain, run_network
@@ -331,8 +330,8 @@ def maps_fingerprint(recipe: BlocksRecipe, block: UNetBlock) -> str:
     str
     """
     decisive = [recipe.maps, recipe.graph_of(block), recipe.unet_of(block), recipe.maps_training]
-    text = json.dumps([section.model_dump(mode="json") for section in decisive], sort_keys=True)
-    return f"{hashlib.sha256(text.encode()).hexdigest()[:16]}-{__version__}"
+    values = [section.model_dump(mode="json") for section in decisive]
+    return f"{short_hash(values)}-{__version__}"
 
 
 def build_levels(recipe: BlocksRecipe, block: UNetBlock) -> Pyramid:

@@ -156,6 +156,28 @@ class NamedGraph(Section):
     color: Annotated[int, Field(ge=0)] = 0
 
 
+def short_hash(values: object) -> str:
+    """A short hash of plain values, the same in every process.
+
+    Parameters
+    ----------
+    values
+        Numbers, texts, and lists and dicts of them.
+
+    Returns
+    -------
+    str
+        Sixteen hexadecimal digits.
+
+    Examples
+    --------
+    >>> short_hash({"a": 1, "b": 2}) == short_hash({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def check_names_differ(kind: str, names: Iterable[str]) -> None:
     """Raise unless all names of one kind are different.
 
@@ -211,5 +233,4 @@ class Recipe(Section):
             Sixteen hexadecimal digits.
         """
         decisive = self.model_dump(mode="json", exclude={"title", "seeds", "claims"})
-        text = json.dumps(decisive, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return short_hash(decisive)

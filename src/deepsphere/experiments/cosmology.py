@@ -1,10 +1,9 @@
 """The cosmology experiment: networks on patches of convergence maps, told apart by their model."""
 
-import hashlib
-import json
 from functools import partial
 from pathlib import Path
 
+from deepsphere.experiments.config import short_hash
 from deepsphere.experiments.cosmology_baselines import BaselineRun, run_baseline
 from deepsphere.experiments.cosmology_config import CosmologyNetwork, CosmologyRecipe
 from deepsphere.experiments.cosmology_costs import Patches, measure_cosmology_costs
@@ -69,7 +68,7 @@ def experiment_fingerprint(recipe: CosmologyRecipe, data: Path | None) -> str:
         If there are no maps, or they cannot be simulated.
     """
     section = recipe.data.model_dump(mode="json", exclude={"orders", "noises"})
-    return f"{_hashed(section)}-{digest_of_maps(recipe, data)}"
+    return f"{short_hash(section)}-{digest_of_maps(recipe, data)}"
 
 
 def training_fingerprint(recipe: CosmologyRecipe, network: CosmologyNetwork, data: str) -> str:
@@ -90,7 +89,7 @@ def training_fingerprint(recipe: CosmologyRecipe, network: CosmologyNetwork, dat
         network.model_dump(mode="json", exclude={"name", "training"}),
         recipe.training_of(network).model_dump(mode="json", exclude={"num_threads", "most_epochs"}),
     ]
-    return f"{_hashed(decisive)}-{data}-{__version__}"
+    return f"{short_hash(decisive)}-{data}-{__version__}"
 
 
 def run_keys(recipe: CosmologyRecipe) -> list[CosmologyKey]:
@@ -178,12 +177,6 @@ def measure_cosmology(
     )
 
 
-def _hashed(values: object) -> str:
-    """A short hash of plain values."""
-    text = json.dumps(values, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _costs(
     recipe: CosmologyRecipe,
     runs: Path,
@@ -198,7 +191,7 @@ def _costs(
     sampling = sampling_of(parts, recipe.data.orders[0])
     patches = Patches(sampling.spec, maps.num_channels, num_outputs_of(recipe, maps))
     networks = [network.model_dump(mode="json") for network in recipe.networks]
-    expected = f"{_hashed([recipe.costs.model_dump(mode='json'), networks])}-{fingerprint}"
+    expected = f"{short_hash([recipe.costs.model_dump(mode='json'), networks])}-{fingerprint}"
     measure = partial(
         measure_cosmology_costs,
         recipe,
@@ -220,7 +213,7 @@ def _baselines(
     """The linear models, those in the folder or fitted now, by their titles."""
     found = {}
     for baseline in recipe.baselines:
-        expected = f"{_hashed(baseline.model_dump(mode='json', exclude={'name'}))}-{fingerprint}"
+        expected = f"{short_hash(baseline.model_dump(mode='json', exclude={'name'}))}-{fingerprint}"
         for setting in settings_of(recipe):
             run = BaselineRun(recipe, baseline, setting)
             path = runs / f"{baseline.feature}-{setting.slug}.json"

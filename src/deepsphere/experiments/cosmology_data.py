@@ -1,7 +1,5 @@
 """The maps of the cosmology experiment: simulated or read, split, and cut into noisy patches."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from deepsphere.data.map_sources import map_nside
 from deepsphere.data.patches import patch_sampling
 from deepsphere.data.readers import read_flags
 from deepsphere.data.simulated_maps import simulate_maps
+from deepsphere.experiments.config import short_hash
 from deepsphere.experiments.cosmology_config import (
     CosmologyRecipe,
     CosmologyTraining,
@@ -109,10 +108,11 @@ def digest_of_maps(recipe: CosmologyRecipe, data: Path | None) -> str:
     if data is not None:
         return _open(data, mask)[0].digest()
     plan_of(recipe.simulation)
-    text = json.dumps(recipe.simulation.model_dump(mode="json"), sort_keys=True).encode()
+    decisive: list[object] = [recipe.simulation.model_dump(mode="json")]
     if mask is not None:
-        text += _read_mask(mask, recipe.simulation.nside).tobytes()
-    return hashlib.sha256(text).hexdigest()[:16]
+        kept = _read_mask(mask, recipe.simulation.nside)
+        decisive.append(np.packbits(kept).tobytes().hex())
+    return short_hash(decisive)
 
 
 def open_map_splits(

@@ -1,7 +1,5 @@
 """The maps whose spectra are measured, and what theory says of them where it says anything."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +12,7 @@ from deepsphere.data.map_sets import MapSet, open_maps
 from deepsphere.data.map_sources import values_digest
 from deepsphere.data.simulated_maps import MANIFEST, SPECTRA, plan_indices, read_plan
 from deepsphere.data.simulation_plan import SimulationPlan, plan_shifts
+from deepsphere.experiments.config import short_hash
 from deepsphere.experiments.cosmology_config import SimulationSection
 from deepsphere.experiments.cosmology_data import plan_of
 from deepsphere.experiments.map_spectra_config import SMALLEST_NSIDE, MapSpectraRecipe
@@ -237,5 +236,4 @@ def _title_of(plan: SimulationPlan) -> str:
 
 def _fingerprint(content: object) -> str:
     """A short hash of all that decides what is measured on each map."""
-    text = json.dumps([content, __version__], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return short_hash([content, __version__])

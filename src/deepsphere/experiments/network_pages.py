@@ -91,7 +91,9 @@ def draw_scores_and_costs(points: Sequence[CostedScore], *, cost: str, score: st
             label=point.name,
         )
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_formatter(plain)
+    axes.xaxis.set_minor_formatter(plain)
     axes.margins(x=0.1, y=0.15)
     style_axes(axes, xlabel=cost, ylabel=score, grid="both")
     add_legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -1,13 +1,12 @@
 """The experiment on 3D shapes: networks on the sphere, what they find and what they cost."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from deepsphere.data.mesh_projection import ProjectedShapes, project_shapes
 from deepsphere.data.shapes import ShapeSplits
+from deepsphere.experiments.config import short_hash
 from deepsphere.experiments.network_costs import TableCosts, kept_costs
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
@@ -81,7 +80,7 @@ def experiment_fingerprint(recipe: ShapesRecipe, data: Path | None) -> str:
             f"shapes, {int((scored.labels < 0).sum())} of unknown class; score on the other part: "
             "--set data.scored_on=" + ("validation" if recipe.data.scored_on == "test" else "test")
         )
-    return f"{_hashed(recipe.data.model_dump(mode='json'))}-{digest_of_shapes(splits)}"
+    return f"{short_hash(recipe.data.model_dump(mode='json'))}-{digest_of_shapes(splits)}"
 
 
 def training_fingerprint(recipe: ShapesRecipe, network: NetworkSection, data: str) -> str:
@@ -102,7 +101,7 @@ def training_fingerprint(recipe: ShapesRecipe, network: NetworkSection, data: st
         network.model_dump(mode="json", exclude={"name", "protocols", "training"}),
         recipe.training_of(network).model_dump(mode="json", exclude={"num_threads", "most_epochs"}),
     ]
-    return f"{_hashed(decisive)}-{data}-{__version__}"
+    return f"{short_hash(decisive)}-{data}-{__version__}"
 
 
 def run_keys(recipe: ShapesRecipe) -> list[ShapesKey]:
@@ -186,12 +185,6 @@ def _tests_of(key: ShapesKey) -> set[Perturbation]:
     return {test for train, test in protocols if train == key.perturbation}
 
 
-def _hashed(values: object) -> str:
-    """A short hash of plain values."""
-    text = json.dumps(values, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _costs(
     recipe: ShapesRecipe,
     output: Path,
@@ -203,7 +196,7 @@ def _costs(
     if recipe.costs is None:
         return None
     networks = [network.model_dump(mode="json") for network in recipe.networks]
-    expected = f"{_hashed([recipe.costs.model_dump(mode='json'), networks])}-{fingerprint}"
+    expected = f"{short_hash([recipe.costs.model_dump(mode='json'), networks])}-{fingerprint}"
     measure = partial(
         measure_shapes_costs,
         recipe,
