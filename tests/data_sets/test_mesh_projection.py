@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from deepsphere.data import mesh_projection, projection_cache, projection_tasks
+from deepsphere.data import (
+    mesh_projection,
+    projection_cache,
+    projection_tasks,
+    worker_processes,
+)
 from deepsphere.data.mesh_cleaning import normalize_mesh
 from deepsphere.data.mesh_projection import ProjectionReport, project_shapes
 from deepsphere.data.mesh_signals import MeshScene, MeshSignals, Pose
@@ -301,8 +306,8 @@ def test_missing_extra_is_an_error_and_no_skip(num_workers, tmp_path):
 
 def test_processes_end_when_the_caller_stops(tmp_path, monkeypatch):
     started = []
-    start = projection_tasks._start
-    monkeypatch.setattr(projection_tasks, "_start", lambda: started.append(start()) or started[-1])
+    start = worker_processes._start
+    monkeypatch.setattr(worker_processes, "_start", lambda: started.append(start()) or started[-1])
 
     def stop():
         raise KeyboardInterrupt
@@ -314,10 +319,11 @@ def test_processes_end_when_the_caller_stops(tmp_path, monkeypatch):
 
 
 def test_processes_do_not_load_torch():
-    code = projection_tasks._BOOTSTRAP.format(
-        path=sys.path, package="deepsphere.data", module="deepsphere.data.projection_tasks"
+    code = worker_processes._BOOTSTRAP.format(
+        path=sys.path, package="deepsphere.data", module="deepsphere.data.worker_processes"
     )
     check = (
+        "\nimport deepsphere.data.projection_tasks"
         "\nassert 'torch' not in sys.modules"
         "\nfrom deepsphere.data import read_signals"  # whoever asks for a name gets the package
         "\nassert read_signals.__module__ == 'deepsphere.data.readers'"

@@ -26,7 +26,6 @@ from deepsphere.data.simulated_maps import (
     simulate_maps,
 )
 from deepsphere.data.simulation_plan import SimulationPlan
-from deepsphere.data.worker_processes import call_in_processes
 
 pytest.importorskip("glass")
 h5py = pytest.importorskip("h5py")
@@ -341,14 +340,3 @@ def test_without_h5py_the_way_to_install_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match=r"need h5py, .*pip install 'deepsphere-torch\[cosmology"):
         write_map_file(tmp_path / "a.h5", np.zeros((12, 1), np.float32), settings="{}")
-
-
-@pytest.mark.slow
-def test_processes_hand_back_errors_and_say_when_one_dies():
-    with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
-        dict(call_in_processes(_square_root, [(4.0,), (-1.0,)], num_workers=2))
-    with pytest.raises(ChildProcessError, match=r"a process ended .*fewer workers"):
-        dict(call_in_processes(os._exit, [(3,), (3,)], num_workers=2))
-
-
-_square_root = __import__("math").sqrt

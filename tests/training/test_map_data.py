@@ -355,7 +355,7 @@ def divmod_patch(sample: int) -> tuple[int, int, int]:
 def test_large_sets_stay_on_disk(train, monkeypatch):
     calls = []
     monkeypatch.setattr(MapSet, "in_memory", lambda self: calls.append(len(self)) or self)
-    monkeypatch.setattr("deepsphere.training.map_data._BYTES_IN_MEMORY", 4 * 6 * NUM_PIXELS * 2)
+    monkeypatch.setattr("deepsphere.data.labelled_maps._BYTES_IN_MEMORY", 4 * 6 * NUM_PIXELS * 2)
     SphericalMaps(train)
     assert calls == [6]
     SphericalMaps(train, test=train)
@@ -387,7 +387,7 @@ def test_maps_on_disk_reach_processes_that_start_afresh(tmp_path, monkeypatch):
         write_map_file(tmp_path / f"{index}.h5", values, settings="{}")
         sources.append(StoredMap(tmp_path / f"{index}.h5", "{}"))
     stored = replace(make_maps(), sources=tuple(sources))
-    monkeypatch.setattr("deepsphere.training.map_data._BYTES_IN_MEMORY", 0)
+    monkeypatch.setattr("deepsphere.data.labelled_maps._BYTES_IN_MEMORY", 0)
     data = SphericalMaps(stored, noise=1.0, num_workers=2)
     loader = data.train_dataloader()
     for context in ("spawn", "fork"):

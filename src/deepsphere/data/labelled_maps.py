@@ -1,13 +1,19 @@
 """A set of labelled maps of the whole sphere, which are read when they are asked for."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from deepsphere.data.map_sources import ArrayMap, MapSource
+
+Name = TypeVar("Name", bound=str)
+
+# Sets of maps that take less are read once and kept.
+_BYTES_IN_MEMORY = 2**32
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +161,11 @@ class MapSet:
         )
         return replace(self, sources=sources)
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the maps take as float32."""
+        return 4 * len(self) * self.num_pixels * self.num_channels
+
     def digest(self) -> str:
         """Digest of the values of all maps, their labels, classes and parameters.
 
@@ -171,3 +182,26 @@ class MapSet:
         for source in self.sources:
             digest.update(source.digest().encode())
         return digest.hexdigest()
+
+
+def keep_small(sets: Mapping[Name, MapSet]) -> dict[Name, MapSet]:
+    """Sets of maps, read once and kept in memory where they take less than 4 GiB together.
+
+    Parameters
+    ----------
+    sets
+        By name.
+
+    Returns
+    -------
+    dict of MapSet
+        Those that are in memory already are the same.
+
+    Examples
+    --------
+    >>> keep_small({})
+    {}
+    """
+    if sum(maps.num_bytes for maps in sets.values()) > _BYTES_IN_MEMORY:
+        return dict(sets)
+    return {name: maps.in_memory() for name, maps in sets.items()}

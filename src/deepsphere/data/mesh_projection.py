@@ -30,6 +30,7 @@ from deepsphere.data.projection_tasks import (
 )
 from deepsphere.data.shapes import ShapeSet
 from deepsphere.data.view_poses import MAX_TRANSLATION, Perturbation, check_perturbation
+from deepsphere.data.worker_processes import num_processors
 from deepsphere.sampling import Sampling
 
 # Below this number of views a process takes longer to start than to do its share.
@@ -323,7 +324,7 @@ def project_shapes(
     )
     outcomes: dict[int, ShapeOutcome] = {}
     if num_workers is None:
-        num_workers = min(_num_processors(), len(shapes) * task.num_views // _VIEWS_PER_PROCESS)
+        num_workers = min(num_processors(), len(shapes) * task.num_views // _VIEWS_PER_PROCESS)
     try:
         for index, outcome in project_all(shapes.shapes, task, num_workers=num_workers):
             outcomes[index] = outcome
@@ -388,13 +389,6 @@ def _remove(folder: Path, process: int) -> None:
     """Remove a temporary folder, in the process that made it: a forked one still reads it."""
     if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _num_processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _count(

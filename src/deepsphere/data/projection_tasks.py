@@ -1,22 +1,13 @@
-"""The work of projecting one shape, and processes that do it for many.
+"""The work of projecting one shape, and of many in several processes.
 
-A process is started by this module and not by `multiprocessing`: that one runs the user's script
-again in each process, and forgets all others when one dies. Here a mesh that kills its process
-costs that mesh.
+A mesh that kills the process that projects it costs that mesh.
 """
 
-import os
-import pickle
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 
@@ -25,26 +16,7 @@ from deepsphere.data.mesh_signals import MeshScene, MeshSignals, MissingRays
 from deepsphere.data.projection_cache import read_view, view_path, write_view
 from deepsphere.data.shapes import Shape
 from deepsphere.data.view_poses import Perturbation, draw_pose
-
-# What a process begins with. The package around this module gathers all of its modules, and with
-# them torch, which takes five times the time and four times the memory of those that are needed
-# here; it is loaded only if somebody asks it for a name.
-_BOOTSTRAP = """
-import importlib.util, sys
-sys.path[:] = {path!r}
-spec = importlib.util.find_spec({package!r})
-package = importlib.util.module_from_spec(spec)
-def load(name):
-    if name.startswith("__"):
-        raise AttributeError(name)
-    del package.__getattr__
-    spec.loader.exec_module(package)
-    return getattr(package, name)
-package.__getattr__ = load
-sys.modules[{package!r}] = package
-from {module} import answer_requests
-answer_requests()
-"""
+from deepsphere.data.worker_processes import call_in_processes
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,122 +250,21 @@ def project_all(
             break
         yield num_done, outcome
         num_done += 1
-    rest = dict(enumerate(shapes[num_done:], start=num_done))
-    num_workers = min(num_workers, len(rest))
-    if num_workers < 2:
-        for index, shape in rest.items():
-            yield index, project_shape(shape, task)
-        return
-    crew = _Crew(task)
-    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="projection")
-    try:
-        futures = {pool.submit(crew.project, shape): i for i, shape in rest.items()}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        # threads wait for their processes: those end first
-        pool.shutdown(wait=False, cancel_futures=True)
-        crew.dismiss()
-        pool.shutdown(wait=True)
-
-
-@dataclass(eq=False)
-class _Crew:
-    """Processes, one for each thread that asks for work to be done."""
-
-    task: ProjectionTask
-    _own: threading.local = field(default_factory=threading.local)
-    _all: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _is_dismissed: bool = False
-
-    def project(self, shape: Shape) -> ShapeOutcome:
-        """What became of a shape in the process of this thread."""
-        worker = self._worker()
-        try:
-            _send(worker.stdin, shape)
-            answer = _receive(worker.stdout)
-        except (EOFError, OSError, pickle.UnpicklingError):
-            self._own.worker = None
-            worker.kill()
-            status = worker.wait()
-            cause = f"signal {-status}" if status < 0 else f"status {status}"
-            return ShapeOutcome(problem=f"the process that projected it died ({cause})")
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def _worker(self) -> "subprocess.Popen[bytes]":
-        """The process of this thread, started where there is none."""
-        worker = getattr(self._own, "worker", None)
-        if worker is None:
-            with self._lock:
-                if self._is_dismissed:
-                    raise RuntimeError("projection was stopped")
-                worker = self._own.worker = _start()
-                self._all.append(worker)
-            with suppress(OSError):  # a process that does not start is found out by `project`
-                _send(worker.stdin, self.task)
-        return worker
-
-    def dismiss(self) -> None:
-        """End all processes."""
-        with self._lock:
-            self._is_dismissed = True
-            workers, self._all = self._all, []
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-            for pipe in (worker.stdin, worker.stdout):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
-
-
-def _start() -> "subprocess.Popen[bytes]":
-    """A process that waits for a task and then for shapes."""
-    code = _BOOTSTRAP.format(path=sys.path, package=__package__, module=__name__)
-    # one thread each: they are as many as the processors
-    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, **single},
+    # the task, with its many points, goes to each process once
+    calls = call_in_processes(
+        partial(project_shape, task=task),
+        [(shape,) for shape in shapes[num_done:]],
+        num_workers=num_workers,
+        lost=_lost,
     )
+    with closing(calls):
+        for index, outcome in calls:
+            yield num_done + index, outcome
 
 
-def answer_requests() -> None:
-    """Project shapes from the standard input until it ends; what a started process does."""
-    # an interruption is the business of the process that asks, which then closes the pipe
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get into the answers
-    requests = sys.stdin.buffer
-    with suppress(EOFError):
-        task = _receive(requests)
-        while True:
-            shape = _receive(requests)
-            try:
-                answer: object = project_shape(shape, task)
-            except Exception as error:
-                answer = error
-            _send(answers, answer)
-
-
-def _send(pipe: IO[Any] | None, value: object) -> None:
-    """Write a value to a process."""
-    if pipe is None:
-        raise EOFError
-    pickle.dump(value, pipe)
-    pipe.flush()
-
-
-def _receive(pipe: IO[Any] | None) -> Any:
-    """Read a value from a process of ours."""
-    if pipe is None:
-        raise EOFError
-    return pickle.load(pipe)
+def _lost(cause: str) -> ShapeOutcome:
+    """What became of a shape whose process died."""
+    return ShapeOutcome(problem=f"the process that projected it died ({cause})")
 
 
 def _reason(error: Exception) -> str:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,29 +14,52 @@ from typing import IO, Any, TypeVar
 
 Answer = TypeVar("Answer")
 
-# Neither multiprocessing's fork, which OpenMP does not survive, nor its spawn, which runs the
-# script of the user again: a process that imports what it is told to.
+# What a process begins with. Neither multiprocessing's fork, which OpenMP does not survive, nor
+# its spawn, which runs the script of the user again and forgets all processes when one dies: a
+# process that imports what it is told to. The package around this module gathers all of its
+# modules, and with them torch, which takes several times the time and memory of what a function
+# may need; it is loaded only if somebody asks it for a name.
 _BOOTSTRAP = """
-import sys
+import importlib.util, sys
 sys.path[:] = {path!r}
+spec = importlib.util.find_spec({package!r})
+package = importlib.util.module_from_spec(spec)
+def load(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    del package.__getattr__
+    spec.loader.exec_module(package)
+    return getattr(package, name)
+package.__getattr__ = load
+sys.modules[{package!r}] = package
 from {module} import answer_calls
 answer_calls()
 """
 
 
 def call_in_processes(
-    function: Callable[..., Answer], arguments: Sequence[tuple[Any, ...]], *, num_workers: int
-) -> Iterator[tuple[int, Answer]]:
+    function: Callable[..., Answer],
+    arguments: Sequence[tuple[Any, ...]],
+    *,
+    num_workers: int,
+    lost: Callable[[str], Answer] | None = None,
+) -> Generator[tuple[int, Answer], None, None]:
     """Results of a function for many arguments, in this process or in several others.
+
+    Others start with the first result that is asked for, and end when the generator is closed.
 
     Parameters
     ----------
     function
-        One that a module defines by name.
+        One that a module defines by name, or a :func:`functools.partial` of it: what that holds is
+        sent to each process once and not with each call.
     arguments
         Of each call.
     num_workers
         Number of processes, each on one thread; below 2 this process does it all.
+    lost
+        What stands for the answer of a call whose process died, given how, as "signal 9"; another
+        process goes on with the other calls. None to raise an error.
 
     Yields
     ------
@@ -46,7 +69,7 @@ def call_in_processes(
     Raises
     ------
     ChildProcessError
-        If a process dies, as when memory runs out.
+        If a process dies, as when memory runs out, and `lost` is None.
     Exception
         Whatever the function raises.
 
@@ -61,7 +84,7 @@ def call_in_processes(
         for index, one in enumerate(arguments):
             yield index, function(*one)
         return
-    crew = _Crew(function)
+    crew = _Crew(function, lost)
     pool = ThreadPoolExecutor(num_workers, thread_name_prefix="worker")
     try:
         futures = {pool.submit(crew.call, one): index for index, one in enumerate(arguments)}
@@ -96,6 +119,7 @@ class _Crew:
     """Processes, one for each thread that asks for work to be done."""
 
     function: Callable[..., Any]
+    lost: Callable[[str], Any] | None
     _own: threading.local = field(default_factory=threading.local)
     _all: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -105,13 +129,15 @@ class _Crew:
         """What the function returns in the process of this thread."""
         worker = self._worker()
         try:
-            _send(worker.stdin, (self.function, arguments))
+            _send(worker.stdin, arguments)
             answer, problem = _receive(worker.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):
             self._own.worker = None
             worker.kill()
             status = worker.wait()
             cause = f"signal {-status}" if status < 0 else f"status {status}"
+            if self.lost is not None:
+                return self.lost(cause)
             raise ChildProcessError(
                 f"a process ended before its work was done ({cause}); "
                 "if memory ran out, ask for fewer workers"
@@ -129,6 +155,8 @@ class _Crew:
                     raise RuntimeError("the work was stopped")
                 worker = self._own.worker = _start()
                 self._all.append(worker)
+            with suppress(OSError):  # a process that does not start is found out by `call`
+                _send(worker.stdin, self.function)
         return worker
 
     def dismiss(self) -> None:
@@ -146,8 +174,8 @@ class _Crew:
 
 
 def _start() -> "subprocess.Popen[bytes]":
-    """A process that waits for calls."""
-    code = _BOOTSTRAP.format(path=sys.path, module=__name__)
+    """A process that waits for a function and then for the arguments of calls."""
+    code = _BOOTSTRAP.format(path=sys.path, package=__package__, module=__name__)
     # one thread each: they are as many as the processors
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return subprocess.Popen(
@@ -159,14 +187,15 @@ def _start() -> "subprocess.Popen[bytes]":
 
 
 def answer_calls() -> None:
-    """Make the calls that the standard input asks for until it ends, as when its writer died."""
+    """Call the function on the standard input until that ends, as when its writer died."""
     # an interruption is the business of the process that asks, which then ends this one
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get into the answers
     with suppress(EOFError, BrokenPipeError):
+        function = _receive(sys.stdin.buffer)
         while True:
-            function, arguments = _receive(sys.stdin.buffer)
+            arguments = _receive(sys.stdin.buffer)
             try:
                 answer: tuple[Any, Exception | None] = (function(*arguments), None)
             except Exception as error:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from deepsphere.data.cosmologies import Cosmology, draw_cosmologies
+from deepsphere.data.labelled_maps import keep_small
 from deepsphere.data.lognormal_maps import SimulationPlan
 from deepsphere.data.map_sets import MapSet, MapSplits, open_maps, split_maps
 from deepsphere.data.map_sources import map_nside
@@ -177,7 +178,9 @@ def open_map_splits(
         places = (np.flatnonzero(train.labels == label) for label in np.unique(train.labels))
         few = np.concatenate([of_class[: section.num_train] for of_class in places])
         train = train.take(np.sort(few))
-    return MapParts(train, validation, test, mask)
+    # once for all trainings
+    kept = keep_small({"train": train, "validation": validation, "test": test})
+    return MapParts(**kept, mask=mask)
 
 
 def sampling_of(parts: MapParts, order: int) -> Sampling:

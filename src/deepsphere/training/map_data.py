@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from deepsphere.data.map_sets import MapSet
+from deepsphere.data.labelled_maps import MapSet, keep_small
 from deepsphere.data.map_symmetries import MapSymmetries, Symmetries
 from deepsphere.training.channel_scaling import ChannelScaling
 from deepsphere.training.data_module import EpochLoader, SphereData
@@ -25,9 +25,6 @@ from deepsphere.training.map_samples import (
 )
 
 Target = Literal["class", "parameters"]
-
-# Sets of maps that take less are read once and kept.
-_BYTES_IN_MEMORY = 2**32
 
 
 class SphericalMaps(SphereData):
@@ -142,8 +139,7 @@ class SphericalMaps(SphereData):
         self.noise.check_channels(train.num_channels)
         self._motions = Motions(symmetries, rotations)
         MapSymmetries(train.nside, self.order, symmetries)  # now, rather than in a worker
-        if sum(_num_bytes(maps) for maps in splits.values()) <= _BYTES_IN_MEMORY:
-            splits = {name: maps.in_memory() for name, maps in splits.items()}
+        splits = keep_small(splits)
         self.train = splits["train"]
         self.validation = splits.get("validation")
         self.test = splits.get("test")
@@ -370,8 +366,3 @@ def _check_scaling(scaling: ChannelScaling, num: int) -> None:
     """Raise unless there are as many numbers as channels."""
     if len(scaling.mean) != num:
         raise ValueError(f"scaling must have {num} means and deviations, got {len(scaling.mean)}")
-
-
-def _num_bytes(maps: MapSet) -> int:
-    """Memory that a set of maps takes as float32."""
-    return 4 * len(maps) * maps.num_pixels * maps.num_channels
