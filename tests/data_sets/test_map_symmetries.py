@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from deepsphere.data.map_symmetries import MapSymmetries, Symmetries
-from deepsphere.data.patches import cut_patches
 from deepsphere.graph import build_graph
 from deepsphere.graph.symmetry import vertex_permutations
 from deepsphere.sampling import Healpix
+from deepsphere.sampling.healpix_patches import cut_patches
 
 NSIDE = 8
 

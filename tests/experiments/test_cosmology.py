@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from deepsphere.data.map_sets import array_maps
-from deepsphere.data.patches import patch_sampling
 from deepsphere.data.simulation_plan import plan_shifts
 from deepsphere.experiments import cosmology as cosmology_module
 from deepsphere.experiments import cosmology_report
@@ -43,6 +42,7 @@ from deepsphere.experiments.run import reproduce
 from deepsphere.experiments.trainable import experiment_of_metadata
 from deepsphere.experiments.training_request import TrainingRequest
 from deepsphere.sampling import ring_to_nested
+from deepsphere.sampling.healpix_patches import patch_sampling
 from deepsphere.tasks import Classification, Regression
 from deepsphere.training import load, read_metadata
 
@@ -511,13 +511,13 @@ def test_surveys_are_learned_on_the_graph_of_their_mask(tmp_path, trained):
     )
     reproduce(recipe, tmp_path / "out", command="c", data=data, options=CPU)
     found = measures(tmp_path / "out")
-    assert found["histogram, accuracy, whole sphere, noise 0"] == 100.0
+    assert found["histogram, accuracy, whole maps, noise 0"] == 100.0
     model = load(tmp_path / "out" / "runs" / trained[0] / "model.ckpt")
     assert model.pyramid.graphs[0].num_vertices == 257
     results = evaluate_one(
         tmp_path / "out" / "runs" / trained[0] / "model.ckpt", command="c", data=data
     )
-    assert results.rows[0].measured == found["FCN, accuracy, whole sphere, noise 0"]
+    assert results.rows[0].measured == found["FCN, accuracy, whole maps, noise 0"]
     # another mask is another experiment
     fingerprint = experiment_fingerprint(recipe, data)
     with np.load(tmp_path / "mask.npz") as old:

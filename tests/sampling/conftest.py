@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.fixture
-def unchecked():
+def born_unchecked():
     """Constructor past the annotations that the tests enforce, as a user without them meets it."""
 
     def construct(sampling, *args, **kwargs):

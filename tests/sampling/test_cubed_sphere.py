@@ -69,6 +69,6 @@ def test_no_cells_are_rejected():
         CubedSphere(0)
 
 
-def test_unknown_spacing_is_rejected(unchecked):
+def test_unknown_spacing_is_rejected(born_unchecked):
     with pytest.raises(ValueError, match="must be 'equiangular' or 'equidistant', got 'conformal'"):
-        unchecked(CubedSphere, 4, "conformal")
+        born_unchecked(CubedSphere, 4, "conformal")

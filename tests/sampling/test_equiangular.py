@@ -179,13 +179,13 @@ def test_small_sizes_are_rejected(arguments, message):
 
 
 @pytest.mark.parametrize("poles", [3, True, "north"])
-def test_unknown_poles_are_rejected(unchecked, poles):
+def test_unknown_poles_are_rejected(born_unchecked, poles):
     with pytest.raises(ValueError, match=f"poles must be 0, 1, 2 or 'south', got {poles!r}"):
-        unchecked(Equiangular, 8, 16, poles)
+        born_unchecked(Equiangular, 8, 16, poles)
 
 
-def test_numpy_integers_are_stored_as_integers(unchecked):
-    sampling = unchecked(Equiangular, np.int64(8), np.int32(16), np.int64(1))
+def test_numpy_integers_are_stored_as_integers(born_unchecked):
+    sampling = born_unchecked(Equiangular, np.int64(8), np.int32(16), np.int64(1))
     assert repr(sampling) == "Equiangular(nlat=8, nlon=16, poles=1)"
 
 

@@ -77,6 +77,6 @@ def test_invalid_sizes_are_rejected(arguments, message):
         GaussLegendre(*arguments)
 
 
-def test_unknown_word_for_the_rings_is_rejected(unchecked):
+def test_unknown_word_for_the_rings_is_rejected(born_unchecked):
     with pytest.raises(ValueError, match="nlon must be an integer or 'octahedral', got 'cubic'"):
-        unchecked(GaussLegendre, 8, "cubic")
+        born_unchecked(GaussLegendre, 8, "cubic")

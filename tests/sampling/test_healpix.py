@@ -81,8 +81,8 @@ def test_default_ordering_is_nested():
     assert Healpix(2).ordering == "nested"
 
 
-def test_numpy_integers_are_sizes(unchecked):
-    sampling = unchecked(Healpix, np.int64(4))
+def test_numpy_integers_are_sizes(born_unchecked):
+    sampling = born_unchecked(Healpix, np.int64(4))
     assert sampling == Healpix(4)
     assert type(sampling.nside) is int
 
@@ -123,9 +123,9 @@ def test_invalid_arguments_are_rejected(arguments, message):
         ({"nside": 4, "nest": "ring"}, "nest must be True or False, got 'ring'; or write ordering"),
     ],
 )
-def test_arguments_of_the_wrong_type_are_rejected(unchecked, arguments, message):
+def test_arguments_of_the_wrong_type_are_rejected(born_unchecked, arguments, message):
     with pytest.raises(ValueError, match=message):
-        unchecked(Healpix, **arguments)
+        born_unchecked(Healpix, **arguments)
 
 
 @pytest.mark.parametrize(

@@ -99,9 +99,9 @@ def test_invalid_sizes_are_rejected(arguments, message):
         Icosahedral(**arguments)
 
 
-def test_dual_that_is_no_truth_value_is_rejected(unchecked):
+def test_dual_that_is_no_truth_value_is_rejected(born_unchecked):
     with pytest.raises(ValueError, match="dual must be True or False, got 'yes'"):
-        unchecked(Icosahedral, 2, dual="yes")
+        born_unchecked(Icosahedral, 2, dual="yes")
 
 
 def test_icosahedron_is_not_coarsened():

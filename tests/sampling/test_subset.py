@@ -119,9 +119,9 @@ def test_embed_of_another_size_is_rejected(shape):
         (np.array([[1, 2]]), r"a selection must have one axis, got the shape \(1, 2\)"),
     ],
 )
-def test_invalid_selection_is_rejected(unchecked, selection, message):
+def test_invalid_selection_is_rejected(born_unchecked, selection, message):
     with pytest.raises(ValueError, match=message):
-        unchecked(Subset, Healpix(1), selection)
+        born_unchecked(Subset, Healpix(1), selection)
 
 
 def test_subset_of_an_uncoarsenable_sampling_is_not_coarsened():

@@ -13,10 +13,10 @@ from deepsphere.data.map_rotations import rotate_maps
 from deepsphere.data.map_sets import MapSet, array_maps, split_maps
 from deepsphere.data.map_sources import ArrayMap
 from deepsphere.data.map_symmetries import MapSymmetries
-from deepsphere.data.patches import cut_patches, patch_sampling
 from deepsphere.graph.coarsening import build_pyramid
 from deepsphere.models import FCN
 from deepsphere.sampling import Healpix
+from deepsphere.sampling.healpix_patches import cut_patches, patch_sampling
 from deepsphere.tasks import Classification, Regression
 from deepsphere.training import (
     ChannelScaling,

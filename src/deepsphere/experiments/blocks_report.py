@@ -16,8 +16,8 @@ from deepsphere.experiments.blocks import (
     points_behind_best,
 )
 from deepsphere.experiments.blocks_config import Block, BlocksRecipe
-from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE
-from deepsphere.experiments.pages import ReportPage, write_reproduction
+from deepsphere.experiments.output import FIGURE_FOLDER
+from deepsphere.experiments.pages import ReportPage, write_reproduction, write_sections
 from deepsphere.experiments.results import (
     Results,
     mean_and_error,
@@ -26,7 +26,6 @@ from deepsphere.experiments.results import (
 )
 from deepsphere.plotting import Report
 from deepsphere.plotting.style import INK, MUTED, PALETTE, add_legend, new_figure, style_axes
-from deepsphere.training.progress import track
 
 Columns = Mapping[str, Sequence[float]]
 """The values over the seeds by the name of their measure."""
@@ -84,10 +83,7 @@ def write_report(
         partial(_write_rows, report, results),
         partial(write_reproduction, report, results),
     ]
-    shown = track(sections, "writing the report", total=len(sections)) if progress else sections
-    for write_section in shown:
-        write_section()
-    return report.write(output / REPORT_FILE, overwrite=True)
+    return write_sections(report, sections, output, progress=progress)
 
 
 def digits_columns(recipe: BlocksRecipe, records: BlockRecords) -> dict[str, Columns]:

@@ -11,7 +11,6 @@ from jaxtyping import Float
 
 from deepsphere.data.map_features import HistogramFeatures, SpectrumFeatures
 from deepsphere.data.map_sets import MapSet
-from deepsphere.data.patches import num_patches
 from deepsphere.experiments.cosmology_config import BaselineSection, CosmologyRecipe
 from deepsphere.experiments.cosmology_data import MapParts, patches_of
 from deepsphere.experiments.cosmology_record import CosmologyRecord, Setting
@@ -21,6 +20,7 @@ from deepsphere.experiments.linear_baselines import (
     classify_linearly,
     regress_linearly,
 )
+from deepsphere.sampling.healpix_patches import num_patches
 from deepsphere.training.map_data import SphericalMaps
 from deepsphere.training.map_samples import Split
 

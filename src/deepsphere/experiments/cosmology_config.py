@@ -54,8 +54,8 @@ class SimulationSection(Section):
     nside, num_maps
         Resolution, and maps of each cosmology.
     cosmologies
-        Pairs of matter density Ω_m and fluctuation amplitude σ_8, the classes; or, where `prior`
-        is given, none.
+        Pairs of matter density Ω_m and fluctuation amplitude σ_8, the classes. Of no effect where
+        a prior is given.
     prior
         Ranges of Ω_m and σ_8 from which as many cosmologies are drawn as `num_cosmologies` says.
     num_cosmologies

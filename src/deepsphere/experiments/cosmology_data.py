@@ -8,13 +8,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from deepsphere.data.cosmologies import Cosmology, draw_cosmologies
-from deepsphere.data.labelled_maps import keep_small
-from deepsphere.data.lognormal_maps import SimulationPlan
-from deepsphere.data.map_sets import MapSet, MapSplits, open_maps, split_maps
+from deepsphere.data.labelled_maps import MapSet, keep_small
+from deepsphere.data.map_sets import MapSplits, open_maps, split_maps
 from deepsphere.data.map_sources import map_nside
-from deepsphere.data.patches import patch_sampling
 from deepsphere.data.readers import read_flags
 from deepsphere.data.simulated_maps import simulate_maps
+from deepsphere.data.simulation_plan import SimulationPlan
 from deepsphere.experiments.config import short_hash
 from deepsphere.experiments.cosmology_config import (
     CosmologyRecipe,
@@ -25,6 +24,7 @@ from deepsphere.experiments.cosmology_record import Setting
 from deepsphere.experiments.output import MAP_FOLDER
 from deepsphere.experiments.signal_selection import read_mask
 from deepsphere.sampling import Healpix, Sampling
+from deepsphere.sampling.healpix_patches import patch_sampling
 from deepsphere.training import ChannelScaling
 from deepsphere.training.map_data import SphericalMaps
 

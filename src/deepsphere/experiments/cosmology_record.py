@@ -28,7 +28,7 @@ class Setting:
         Examples
         --------
         >>> Setting(2, 3.5).title, Setting(0, 0.0).title
-        ('1/48 of the sphere, noise 3.5', 'whole sphere, noise 0')
+        ('1/48 of the sphere, noise 3.5', 'whole maps, noise 0')
         """
         return f"{shown_order(self.order)}, noise {self.noise:g}"
 
@@ -97,7 +97,7 @@ def shown_order(order: int) -> str:
     Parameters
     ----------
     order
-        0 for the whole.
+        0 for whole maps, or what a mask keeps of them.
 
     Returns
     -------
@@ -108,4 +108,4 @@ def shown_order(order: int) -> str:
     >>> shown_order(1)
     '1/12 of the sphere'
     """
-    return "whole sphere" if order == 0 else f"1/{12 * order**2} of the sphere"
+    return "whole maps" if order == 0 else f"1/{12 * order**2} of the sphere"

@@ -32,12 +32,11 @@ from deepsphere.experiments.network_pages import (
     write_reference,
     write_rows,
 )
-from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE
-from deepsphere.experiments.pages import ReportPage, write_reproduction
+from deepsphere.experiments.output import FIGURE_FOLDER
+from deepsphere.experiments.pages import ReportPage, write_reproduction, write_sections
 from deepsphere.experiments.results import Results, mean_and_error, summarize_claims
 from deepsphere.plotting import Card, Report, plot_confusion, plot_maps
 from deepsphere.plotting.style import PALETTE, add_legend, new_figure, set_title, style_axes
-from deepsphere.training.progress import track
 
 
 def write_report(
@@ -90,10 +89,7 @@ def write_report(
         partial(write_rows, report, results),
         partial(write_reproduction, report, results),
     ]
-    shown = track(sections, "writing the report", total=len(sections)) if progress else sections
-    for write_section in shown:
-        write_section()
-    return report.write(output / REPORT_FILE, overwrite=True)
+    return write_sections(report, sections, output, progress=progress)
 
 
 def score_table(

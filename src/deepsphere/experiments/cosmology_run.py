@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import torch
 from torch import nn
 
 from deepsphere.data.map_sets import MapSet
-from deepsphere.data.patches import num_patches
 from deepsphere.experiments.cosmology_config import (
     CosmologyNetwork,
     CosmologyRecipe,
@@ -24,17 +22,16 @@ from deepsphere.experiments.cosmology_scores import score_classes, score_paramet
 from deepsphere.experiments.options import RunOptions, cpu_threads
 from deepsphere.experiments.training_run import (
     LAST_FILE,
-    MODEL_FILE,
     RECORD_FILE,
-    fit_with_options,
-    optimization_of,
     resumable,
+    train_and_save,
 )
 from deepsphere.graph import Pyramid, build_pyramid
 from deepsphere.models import MODELS, num_parameters
 from deepsphere.sampling import Sampling
+from deepsphere.sampling.healpix_patches import num_patches
 from deepsphere.tasks import Classification, Regression
-from deepsphere.training import FitResult, Metadata, SphereModule, save, seeded
+from deepsphere.training import FitResult, seeded
 from deepsphere.training.map_data import SphericalMaps
 from deepsphere.training.map_samples import Split
 
@@ -188,7 +185,6 @@ def train_network(
             in_channels=data.train.num_channels,
             num_outputs=task.num_model_outputs,
         )
-    # in every checkpoint: whoever scores one has to know what it was not trained on
     origin = {
         "recipe": recipe.model_dump(mode="json", include={"title", "data", "simulation"}),
         "network": key.network.model_dump(mode="json", include={"name"}),
@@ -197,27 +193,18 @@ def train_network(
         "seed": key.seed,
         "fingerprint": fingerprint,
     }
-    module = SphereModule(
+    result = train_and_save(
         model,
         task,
-        optimization=optimization_of(training),
-        metadata=Metadata(training=origin),
-    )
-    result = fit_with_options(
-        module,
         data,
-        epochs=training.epochs,
+        training,
+        origin=origin,
         seed=key.seed,
         folder=folder,
         options=options,
-        num_threads=training.num_threads,
         resume=resume,
         callbacks=callbacks,
     )
-    metadata = replace(
-        module.metadata, training={**origin, "optimization": training.model_dump(mode="json")}
-    )
-    save(folder / MODEL_FILE, module.model, metadata=metadata, overwrite=True)
     return result
 
 

@@ -23,7 +23,6 @@ from deepsphere.experiments.cosmology_run import build_domain, score_network, tr
 from deepsphere.experiments.machine import describe_machine, describe_versions
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import (
-    FIGURE_FOLDER,
     MAP_FOLDER,
     RESULTS_FILE,
     check_no_results,
@@ -35,6 +34,7 @@ from deepsphere.experiments.training_request import (
     TrainingRequest,
     TrainingSummary,
     check_training_folder,
+    summarize_training,
 )
 from deepsphere.experiments.training_run import MODEL_FILE, check_machine
 from deepsphere.models import num_parameters
@@ -160,14 +160,7 @@ def train_one(
         options=options,
         resume=last,
     )
-    return TrainingSummary(
-        checkpoint=output / MODEL_FILE,
-        num_parameters=num_parameters(result.module.model),
-        num_epochs=len(result.history),
-        loss=result.history[-1]["train_loss"],
-        seconds=sum(row["seconds"] for row in result.history),
-        notes=tuple(parts.train.notes),
-    )
+    return summarize_training(result, output, notes=parts.train.notes)
 
 
 def evaluate_one(
@@ -244,8 +237,16 @@ def evaluate_one(
         notes=list(parts.test.notes),
     )
     if output is not None:
+        from deepsphere.experiments.pages import save_confusion
+
         if confusion is not None:
-            _write_confusion(output, np.array(confusion), tuple(parts.test.class_names))
+            save_confusion(
+                output,
+                "confusion",
+                np.array(confusion),
+                parts.test.class_names,
+                title="patches of the test maps",
+            )
         write_results(output / RESULTS_FILE, results)
     return results
 
@@ -302,13 +303,3 @@ def _check_maps(parts: MapParts, metadata: Metadata, model: Any) -> None:
             f"data must hold maps of the classes {', '.join(metadata.class_names)}, got "
             f"{', '.join(parts.test.class_names)}; name those of its training with --data"
         )
-
-
-def _write_confusion(output: Path, confusion: np.ndarray, classes: tuple[str, ...]) -> None:
-    """The confusion matrix as a picture."""
-    from deepsphere.plotting import plot_confusion
-
-    folder = output / FIGURE_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    figure = plot_confusion(confusion, classes, title="patches of the test maps")
-    figure.savefig(folder / "confusion.png", dpi=160)

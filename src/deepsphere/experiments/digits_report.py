@@ -16,8 +16,8 @@ from deepsphere.experiments.digits_config import DataSection, DigitsRecipe
 from deepsphere.experiments.digits_data import load_images
 from deepsphere.experiments.digits_record import NETWORKS, TITLES, RunKey
 from deepsphere.experiments.digits_run import build_domain, sampling_of
-from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE, RUN_FOLDER
-from deepsphere.experiments.pages import ReportPage, write_reproduction
+from deepsphere.experiments.output import FIGURE_FOLDER, RUN_FOLDER
+from deepsphere.experiments.pages import ReportPage, write_reproduction, write_sections
 from deepsphere.experiments.results import (
     ResultRow,
     Results,
@@ -45,7 +45,6 @@ from deepsphere.plotting import (
 )
 from deepsphere.sampling import Healpix, Sampling
 from deepsphere.training import load
-from deepsphere.training.progress import track
 
 _PROTOCOLS = {"NR/NR": (False, False), "R/R": (True, True), "NR/R": (False, True)}
 _NUM_DRAWN = 4
@@ -111,10 +110,7 @@ def write_report(
         partial(_write_rotation_errors, page, output, recipe, digits),
         partial(write_reproduction, report, results),
     ]
-    shown = track(sections, "writing the report", total=len(sections)) if progress else sections
-    for write_section in shown:
-        write_section()
-    return report.write(output / REPORT_FILE, overwrite=True)
+    return write_sections(report, sections, output, progress=progress)
 
 
 def _write_summary(report: Report, results: Results) -> None:

@@ -18,12 +18,11 @@ from deepsphere.experiments.map_spectra_figures import (
     universe_spectra,
 )
 from deepsphere.experiments.map_spectra_rows import MeasuredMaps, result_notes
-from deepsphere.experiments.output import FIGURE_FOLDER, NUMBERS_FILE, REPORT_FILE
-from deepsphere.experiments.pages import ReportPage, write_reproduction
+from deepsphere.experiments.output import FIGURE_FOLDER, NUMBERS_FILE
+from deepsphere.experiments.pages import ReportPage, write_reproduction, write_sections
 from deepsphere.experiments.results import Results, format_number, summarize_claims, tabulate
 from deepsphere.plotting import Card, Report, plot_maps
 from deepsphere.sampling import Healpix
-from deepsphere.training.progress import track
 
 _COLOR_PERCENTILE = 99.5
 _ASKED_DEGREES = (10, 100, 1000)
@@ -74,10 +73,7 @@ def write_report(
         partial(_write_rows, report, results),
         partial(write_reproduction, report, results),
     ]
-    shown = track(sections, "writing the report", total=len(sections)) if progress else sections
-    for write_section in shown:
-        write_section()
-    return report.write(output / REPORT_FILE, overwrite=True)
+    return write_sections(report, sections, output, progress=progress)
 
 
 def moment_table(measured: MeasuredMaps) -> tuple[list[str], list[list[str]]]:

@@ -19,8 +19,8 @@ from deepsphere.experiments.network_pages import (
     write_reference,
     write_rows,
 )
-from deepsphere.experiments.output import FIGURE_FOLDER, REPORT_FILE
-from deepsphere.experiments.pages import ReportPage, write_reproduction
+from deepsphere.experiments.output import FIGURE_FOLDER
+from deepsphere.experiments.pages import ReportPage, write_reproduction, write_sections
 from deepsphere.experiments.results import (
     Results,
     mean_and_error,
@@ -36,7 +36,6 @@ from deepsphere.experiments.shapes_rows import SCORE_MEASURES, ShapesMeasured, s
 from deepsphere.plotting import Card, Report, plot_confusion
 from deepsphere.plotting.meshes import plot_mesh_signals
 from deepsphere.sampling import sampling_from_spec
-from deepsphere.training.progress import track
 
 _TABLE_MEASURES = SCORE_MEASURES[:4]  # the others are among all results below
 _NUM_PICTURES = 3
@@ -91,10 +90,7 @@ def write_report(
         partial(write_rows, report, results),
         partial(write_reproduction, report, results),
     ]
-    shown = track(sections, "writing the report", total=len(sections)) if progress else sections
-    for write_section in shown:
-        write_section()
-    return report.write(output / REPORT_FILE, overwrite=True)
+    return write_sections(report, sections, output, progress=progress)
 
 
 def score_table(

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,9 @@ from deepsphere.experiments.shapes_record import ShapesKey, ShapesRecord
 from deepsphere.experiments.shapes_scores import score_outputs
 from deepsphere.experiments.training_run import (
     LAST_FILE,
-    MODEL_FILE,
     RECORD_FILE,
-    fit_with_options,
-    optimization_of,
     resumable,
+    train_and_save,
 )
 from deepsphere.graph import Pyramid, build_pyramid
 from deepsphere.models import MODELS, num_parameters
@@ -34,11 +31,8 @@ from deepsphere.sampling import Sampling, sampling_from_spec
 from deepsphere.tasks import Classification, TripletClassification, relative_change
 from deepsphere.training import (
     FitResult,
-    Metadata,
-    SphereModule,
     SphericalShapes,
     compute_outputs,
-    save,
     seeded,
 )
 
@@ -150,7 +144,6 @@ def train_network(
         views_per_epoch=training.views_per_epoch,
         seed=key.seed,
     )
-    # in every checkpoint: whoever scores one has to know what it was not trained on
     origin = {
         "recipe": recipe.model_dump(mode="json", include={"title", "data"}),
         "network": key.network.model_dump(mode="json", include={"name"}),
@@ -158,27 +151,18 @@ def train_network(
         "seed": key.seed,
         "fingerprint": fingerprint,
     }
-    module = SphereModule(
+    result = train_and_save(
         model,
         _task(training, classes),
-        optimization=optimization_of(training),
-        metadata=Metadata(training=origin),
-    )
-    result = fit_with_options(
-        module,
         data,
-        epochs=training.epochs,
+        training,
+        origin=origin,
         seed=key.seed,
         folder=folder,
         options=options,
-        num_threads=training.num_threads,
         resume=resume,
         callbacks=callbacks,
     )
-    metadata = replace(
-        module.metadata, training={**origin, "optimization": training.model_dump(mode="json")}
-    )
-    save(folder / MODEL_FILE, module.model, metadata=metadata, overwrite=True)
     return result, data
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from deepsphere.experiments.machine import describe_machine, describe_versions
 from deepsphere.experiments.options import RunOptions
-from deepsphere.experiments.output import FIGURE_FOLDER, RESULTS_FILE, check_no_results
+from deepsphere.experiments.output import RESULTS_FILE, check_no_results
 from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.results import Results, make_row, write_results
 from deepsphere.experiments.shapes_config import (
@@ -24,6 +24,7 @@ from deepsphere.experiments.training_request import (
     TrainingRequest,
     TrainingSummary,
     check_training_folder,
+    summarize_training,
 )
 from deepsphere.experiments.training_run import MODEL_FILE, check_machine
 from deepsphere.models import num_parameters
@@ -140,14 +141,7 @@ def train_one(
         resume=last,
     )
     reports = (f"{part}: {report.summary()}" for part, report in signals.reports.items())
-    return TrainingSummary(
-        checkpoint=output / MODEL_FILE,
-        num_parameters=num_parameters(result.module.model),
-        num_epochs=len(result.history),
-        loss=result.history[-1]["train_loss"],
-        seconds=sum(row["seconds"] for row in result.history),
-        notes=(*splits.notes, *reports),
-    )
+    return summarize_training(result, output, notes=(*splits.notes, *reports))
 
 
 def evaluate_one(
@@ -222,7 +216,15 @@ def evaluate_one(
         notes=[*shapes.notes, *model.notes, projected.report.summary()],
     )
     if output is not None:
-        _write_confusion(output, np.array(score.confusion), shapes.classes)
+        from deepsphere.experiments.pages import save_confusion
+
+        save_confusion(
+            output,
+            "confusion",
+            np.array(score.confusion),
+            shapes.classes,
+            title="test shapes, every view",
+        )
         write_results(output / RESULTS_FILE, results)
     return results
 
@@ -251,13 +253,3 @@ def _changed(
     if epochs is not None:
         changes["training"] = {**network.training, "epochs": epochs}
     return network.model_copy(update=changes)
-
-
-def _write_confusion(output: Path, confusion: np.ndarray, classes: tuple[str, ...]) -> None:
-    """The confusion matrix as a picture."""
-    from deepsphere.plotting import plot_confusion
-
-    folder = output / FIGURE_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    figure = plot_confusion(confusion, classes, title="test shapes, every view")
-    figure.savefig(folder / "confusion.png", dpi=160)

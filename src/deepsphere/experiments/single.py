@@ -17,13 +17,14 @@ from deepsphere.experiments.digits_run import (
 )
 from deepsphere.experiments.machine import describe_machine, describe_versions
 from deepsphere.experiments.options import RunOptions, cpu_threads
-from deepsphere.experiments.output import FIGURE_FOLDER, RESULTS_FILE, check_no_results
+from deepsphere.experiments.output import RESULTS_FILE, check_no_results
 from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.results import Results, make_row, write_results
 from deepsphere.experiments.training_request import (
     TrainingRequest,
     TrainingSummary,
     check_training_folder,
+    summarize_training,
 )
 from deepsphere.experiments.training_run import MODEL_FILE, check_machine
 from deepsphere.models import num_parameters
@@ -145,13 +146,7 @@ def train_one(
         options=options,
         resume=last,
     )
-    return TrainingSummary(
-        checkpoint=output / MODEL_FILE,
-        num_parameters=num_parameters(result.module.model),
-        num_epochs=len(result.history),
-        loss=result.history[-1]["train_loss"],
-        seconds=sum(row["seconds"] for row in result.history),
-    )
+    return summarize_training(result, output)
 
 
 def evaluate_one(
@@ -266,13 +261,7 @@ def _write_confusions(
     output: Path, unrotated: ClassifierScores, rotated: ClassifierScores, classes: tuple[str, ...]
 ) -> None:
     """The confusion matrices as pictures."""
-    from deepsphere.plotting import plot_confusion
+    from deepsphere.experiments.pages import save_confusion
 
-    folder = output / FIGURE_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, title, scores in (
-        ("confusion-nr", "images as they are", unrotated),
-        ("confusion-r", "rotated images", rotated),
-    ):
-        figure = plot_confusion(scores.confusion, classes, title=title)
-        figure.savefig(folder / f"{name}.png", dpi=160)
+    save_confusion(output, "confusion-nr", unrotated.confusion, classes, title="images as they are")
+    save_confusion(output, "confusion-r", rotated.confusion, classes, title="rotated images")

@@ -1,12 +1,14 @@
 """One training by hand: what a user asks for, the rules of its folder, and what came out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deepsphere.data.view_poses import Perturbation
-from deepsphere.experiments.training_run import LAST_FILE
+from deepsphere.experiments.training_run import LAST_FILE, MODEL_FILE
+from deepsphere.models import num_parameters
+from deepsphere.training import FitResult
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,34 @@ class TrainingSummary:
     loss: float
     seconds: float
     notes: tuple[str, ...] = ()
+
+
+def summarize_training(
+    result: FitResult, folder: Path, *, notes: Iterable[str] = ()
+) -> TrainingSummary:
+    """What came out of a training, from what Lightning's loop gave back.
+
+    Parameters
+    ----------
+    result
+        With at least one epoch.
+    folder
+        That has the model.
+    notes
+        What a user has to know of the data.
+
+    Returns
+    -------
+    TrainingSummary
+    """
+    return TrainingSummary(
+        checkpoint=folder / MODEL_FILE,
+        num_parameters=num_parameters(result.module.model),
+        num_epochs=len(result.history),
+        loss=result.history[-1]["train_loss"],
+        seconds=sum(row["seconds"] for row in result.history),
+        notes=tuple(notes),
+    )
 
 
 def check_training_folder(output: Path, *, resume: bool, overwrite: bool) -> Path | None:

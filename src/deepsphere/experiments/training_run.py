@@ -1,20 +1,26 @@
 """What all trainings of experiments have in common: their files, and a machine that can do them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import nn
 
 from deepsphere.experiments.networks_config import NetworkTraining
 from deepsphere.experiments.options import RunOptions, cpu_threads
+from deepsphere.tasks import Task
 from deepsphere.training import (
     FitResult,
+    Metadata,
     Optimization,
     SphereModule,
     fit,
     read_metadata,
     read_spec,
+    save,
 )
 from deepsphere.training.data_module import SphereData
 from deepsphere.training.quiet import quiet_lightning
@@ -111,6 +117,62 @@ def fit_with_options(
             progress=options.progress,
             callbacks=callbacks,
         )
+
+
+def train_and_save(
+    model: nn.Module,
+    task: Task,
+    data: SphereData,
+    training: NetworkTraining,
+    *,
+    origin: Mapping[str, Any],
+    seed: int,
+    folder: Path,
+    options: RunOptions,
+    resume: Path | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
+) -> FitResult:
+    """A network of a table, trained by its numbers and written to ``folder/model.ckpt``.
+
+    Parameters
+    ----------
+    model
+        With fresh weights.
+    task, data
+        What it learns, from what.
+    training
+        Its numbers.
+    origin
+        What every checkpoint shall say of the training, in plain values: whoever scores one has to
+        know what it was not trained on.
+    seed, folder, options, resume, callbacks
+        See `fit_with_options`.
+
+    Returns
+    -------
+    FitResult
+    """
+    module = SphereModule(
+        model,
+        task,
+        optimization=optimization_of(training),
+        metadata=Metadata(training=dict(origin)),
+    )
+    result = fit_with_options(
+        module,
+        data,
+        epochs=training.epochs,
+        seed=seed,
+        folder=folder,
+        options=options,
+        num_threads=training.num_threads,
+        resume=resume,
+        callbacks=callbacks,
+    )
+    values = {**origin, "optimization": training.model_dump(mode="json")}
+    metadata = replace(module.metadata, training=values)
+    save(folder / MODEL_FILE, module.model, metadata=metadata, overwrite=True)
+    return result
 
 
 def optimization_of(training: NetworkTraining) -> Optimization:

@@ -2,14 +2,13 @@
 
 from typing import Literal, get_args
 
-import numpy as np
-
 from deepsphere.graph.coarsening import Pyramid, build_pyramid
 from deepsphere.layers.statistics import ReadoutName
 from deepsphere.models.classifier import CNN, FCN
 from deepsphere.models.rivals import PlanarCNN
 from deepsphere.models.rivals.planar_cnn import PLANAR_CHANNELS
-from deepsphere.sampling import Healpix, Subset
+from deepsphere.sampling import Subset
+from deepsphere.sampling.healpix_patches import patch_sampling
 
 CosmologyVariant = Literal["fcn", "cnn"]
 PlanarVariant = Literal["cnn", "fcn", "cnn_big", "fcn_big"]
@@ -193,4 +192,6 @@ def _first_part(nside: int, order: int) -> Subset:
             f"nside must be a multiple of 32 order ({32 * order}), got {nside}; five poolings must "
             "leave whole pixels"
         )
-    return Healpix(nside=nside).subset(np.arange((nside // order) ** 2))
+    part = patch_sampling(nside, order)
+    assert isinstance(part, Subset)  # order 0 alone is the whole sphere
+    return part

@@ -14,9 +14,9 @@ from torch.utils.data import Dataset, Sampler
 from deepsphere.data.map_rotations import rotated_values
 from deepsphere.data.map_sets import MapSet
 from deepsphere.data.map_symmetries import MapSymmetries, Symmetries
-from deepsphere.data.patches import num_patches, patch_sampling, patch_slice
 from deepsphere.geometry import random_rotations
 from deepsphere.sampling import Healpix, Sampling
+from deepsphere.sampling.healpix_patches import num_patches, patch_sampling, patch_slice
 from deepsphere.training.channel_scaling import ChannelScaling, measure_signals
 from deepsphere.training.data_module import EpochShuffle
 from deepsphere.training.map_noise import (

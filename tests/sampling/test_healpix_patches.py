@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from deepsphere.data.patches import (
+from deepsphere.sampling import Healpix, Subset
+from deepsphere.sampling.healpix_patches import (
     cut_patches,
     num_patch_pixels,
     num_patches,
     patch_sampling,
     patch_slice,
 )
-from deepsphere.sampling import Healpix, Subset
 
 ORDERS = [0, 1, 2, 4, 8]
 
