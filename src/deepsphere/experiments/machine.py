@@ -77,6 +77,11 @@ EXTRAS = (
         ("astropy", "healpy", "camb", "glass", "transformcl", "h5py"),
     ),
     Extra("shapes", "meshes and the rays that see them", ("trimesh", "embreex")),
+    Extra(
+        "climate",
+        "xarray in and out, netCDF, Zarr, HDF5, forecasts as films",
+        ("xarray", "netCDF4", "zarr", "dask", "h5py", "imageio-ffmpeg"),
+    ),
     Extra("rivals", "training of the networks to compare with", ("deepsphere-torch",)),
     Extra("gpu", "kernels on a GPU (Linux)", ("triton",)),
 )
