@@ -185,7 +185,7 @@ def test_damaged_file_is_built_again_with_a_warning(folder, damage):
 def test_file_of_another_version_is_built_again_with_a_warning(folder, monkeypatch, changed):
     old, new = Builder(seed=1), Builder(seed=2)
     cached(old)
-    value = 999 if changed == "FORMAT_VERSION" else (lambda: "of tomorrow")
+    value = 999 if changed == "FORMAT_VERSION" else (lambda solver: "of tomorrow")
     monkeypatch.setattr(cache, changed, value)
     with pytest.warns(UserWarning, match=r"the cached graph .* is of another version; it is built"):
         found = cached(new)

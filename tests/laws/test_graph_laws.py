@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 
 from deepsphere.graph import SphereGraph, build_graph, graph_from_spec
-from deepsphere.sampling import SAMPLINGS, Healpix, Sampling, sampling_from_spec
+from deepsphere.sampling import SAMPLINGS, Healpix, Rectilinear, Sampling, sampling_from_spec
 
 # one small sampling of each kind, large enough for 20 neighbors
 SPECS = {
@@ -16,6 +16,7 @@ SPECS = {
     "healpix": "healpix:nside=4,ordering=nested",
     "icosahedral": "icosahedral:subdivisions=4",
     "random_uniform": "random_uniform:num_vertices=200,seed=3",
+    "rectilinear": Rectilinear(np.arange(81, -90, -18), np.arange(11.25, 360, 22.5)).spec,
 }
 WEIGHTS = [
     "optimal_symmetric",

@@ -33,6 +33,9 @@ SMALL = {
     "dense_regressor": {"channels": (6, 8), "kernel_size": 3},
     "unet": {"channels": (6, 8), "stem_channels": 4, "kernel_size": 3},
     "climate_unet": {"channels": (4, 6, 8), "kernel_size": 3},
+    "recurrent_unet": {"channels": (6, 8), "stem_channels": 4, "kernel_size": 3},
+    # with the default scale of 0 no gradient reaches the residuals in the first step
+    "weather_unet": {"channels": (6, 8), "increment": "none", "residual_scale": 0.5},
     "cnn2d": {"channels": (4, 6)},
     "cube_cnn": {"channels": (4, 6)},
     "cohen": {"channels": (4, 6), "bandwidths": (3, 2)},
@@ -40,7 +43,8 @@ SMALL = {
     "planar_cnn": {"channels": (4, 6), "kernel_size": 3},
     "ugscnn": {"channels": (4, 8)},
 }
-PER_VERTEX = ("dense_regressor", "unet", "climate_unet")
+PER_VERTEX = ("dense_regressor", "unet", "climate_unet", "recurrent_unet", "weather_unet")
+NUM_FRAMES = {"recurrent_unet": (2,)}  # of a signal that is a sequence
 INVARIANT = ("fcn", "regressor")
 ON_SOFT_GRIDS = ("cohen", "esteves")
 # where a rival lives, small
@@ -89,7 +93,8 @@ def _num_vertices(model: nn.Module) -> int:
 
 def _signals(model: nn.Module, *batch: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(*batch, _num_vertices(model), IN_CHANNELS, generator=generator)
+    frames = NUM_FRAMES.get(model.spec["model"], ())
+    return torch.randn(*batch, *frames, _num_vertices(model), IN_CHANNELS, generator=generator)
 
 
 def _output_shape(name: str, model: nn.Module) -> tuple[int, ...]:
@@ -190,7 +195,8 @@ def test_eight_examples_are_overfitted(name):
     model = _make(name, None if name in SAMPLING_KINDS else Healpix(nside=2))
     signals = _signals(model, 8)
     if name in PER_VERTEX:
-        targets = torch.cat([signals, signals.sum(dim=-1, keepdim=True)], dim=-1)
+        last = signals[:, -1] if name in NUM_FRAMES else signals
+        targets = torch.cat([last, last.sum(dim=-1, keepdim=True)], dim=-1)
     else:
         targets = torch.randn(8, OUT_CHANNELS, generator=torch.Generator().manual_seed(5))
     goal = 0.1 * targets.var().item()

@@ -9,7 +9,7 @@ from deepsphere.graph.coarsening import build_pyramid
 from deepsphere.graph.transfer import TRANSFERS, transfer_matrix
 from deepsphere.layers.pooling import Pool, Unpool
 from deepsphere.layers.smoothing import UpsampledNonlinearity
-from deepsphere.sampling import SAMPLINGS, sampling_from_spec
+from deepsphere.sampling import SAMPLINGS, Rectilinear, sampling_from_spec
 
 SPECS = [
     "healpix:nside=4",
@@ -25,6 +25,8 @@ SPECS = [
     "cubed_sphere:subdivisions=4,spacing=equidistant",
     "fibonacci:num_vertices=150",
     "random_uniform:num_vertices=150",
+    Rectilinear(np.arange(78.75, -90, -22.5), np.arange(11.25, 360, 22.5)).spec,
+    Rectilinear(np.arange(-90, 91, 22.5), np.arange(16) * 22.5).spec,
 ]
 # where the coarse cells are unions of fine ones
 NESTED_AREAS = [

@@ -16,6 +16,7 @@ from deepsphere.sampling import (
     Healpix,
     Icosahedral,
     RandomUniform,
+    Rectilinear,
     Sampling,
     Scattered,
     Subset,
@@ -70,6 +71,12 @@ EXAMPLES: dict[str, list[Sampling]] = {
         Icosahedral(4, dual=True),
     ],
     "random_uniform": [RandomUniform(1), RandomUniform(5, seed=2), RandomUniform(500, seed=1)],
+    "rectilinear": [
+        Rectilinear([10], [0, 100, 250]),
+        Rectilinear([-90, -50, -20, 2, 30, 60, 80], [180, 150, 100, 40, 10, -20, -40, -100]),
+        Rectilinear(np.arange(82.5, -90, -15), np.arange(7.5, 360, 15)),
+        Rectilinear(np.arange(-90, 91, 9), np.arange(-180, 180, 10)),
+    ],
     "scattered": [
         Scattered([3.0], [4.0]),
         Scattered([0, 120, 240], [0, 0, 0]),

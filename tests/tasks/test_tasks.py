@@ -8,6 +8,7 @@ from deepsphere.tasks import (
     TASKS,
     Classification,
     Regression,
+    Segmentation,
     Task,
     TripletClassification,
     relative_change,
@@ -31,7 +32,9 @@ def labels() -> torch.Tensor:
 TRIPLETS = TripletClassification(TASK.class_names, triplet_weight=0.5, margin=0.25)
 
 
-@pytest.mark.parametrize("task", [TASK, TRIPLETS, Regression(4)], ids=TASKS)
+@pytest.mark.parametrize(
+    "task", [TASK, TRIPLETS, Regression(4), Segmentation(TASK.class_names)], ids=TASKS
+)
 def test_task_is_rebuilt_from_its_spec(task: Task) -> None:
     assert task_from_spec(task.spec) == task
 
@@ -43,7 +46,8 @@ def test_models_have_an_output_for_each_class_or_quantity() -> None:
 
 def test_unknown_task_is_rejected() -> None:
     with pytest.raises(
-        ValueError, match="one of classification, triplet_classification, regression, got"
+        ValueError,
+        match="one of classification, triplet_classification, regression, segmentation, got",
     ):
         task_from_spec({"task": "juggling"})
 

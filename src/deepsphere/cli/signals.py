@@ -1,5 +1,6 @@
 """Commands that take a file of signals: `predict` and `plot`."""
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,10 @@ class Patches(str, Enum):
     mean = "mean"
 
 
-_FORMATS = ".npy, .npz, .csv or .fits; an array (signals, vertices, channels)"
+_FORMATS = (
+    ".npy, .npz, .csv or .fits, an array (signals, vertices, channels); .nc or .zarr, fields with "
+    "coordinates"
+)
 
 
 def predict(
@@ -28,7 +32,10 @@ def predict(
     target: Annotated[
         Path,
         typer.Argument(
-            metavar="OUTPUT", help="Predictions: .npz, .npy or .csv.", show_default=False
+            metavar="OUTPUT",
+            help="Predictions: .npz, .npy or .csv; .nc or .zarr of an INPUT that is one, with its "
+            "coordinates.",
+            show_default=False,
         ),
     ],
     ordering: Annotated[
@@ -101,8 +108,40 @@ def predict(
     Examples:  [b]deepsphere predict output/train/model.ckpt maps.npy predictions.csv[/b]
 
     [b]deepsphere predict model.ckpt map.fits out.csv --channels 0 --mask mask.fits --adapt[/b]
+
+    [b]deepsphere predict model.ckpt era5.nc out.nc[/b]
     """
+    from deepsphere.experiments.field_files import predict_fields_file
     from deepsphere.experiments.signal_files import predict_file
+    from deepsphere.fields import is_dataset_path
+
+    if is_dataset_path(target):
+        _refuse(
+            {
+                "--ordering": ordering,
+                "--reorder": reorder,
+                "--mask": mask,
+                "--sampling": sampling,
+                "--patches": patches,
+            }
+        )
+        fields = predict_fields_file(
+            checkpoint,
+            source,
+            target,
+            variables=channels,
+            adapt=adapt,
+            batch_size=batch_size,
+            overwrite=overwrite,
+        )
+        sizes = ", ".join(f"{dim} {size}" for dim, size in fields.shape.items())
+        Console().print(
+            f"{', '.join(fields.names)} predicted for {sizes}, on {fields.sampling}, written to "
+            f"{fields.path}",
+            markup=False,
+            soft_wrap=True,
+        )
+        return
 
     summary = predict_file(
         checkpoint,
@@ -150,10 +189,13 @@ def plot(
             help="Where the vertices lie, e.g. healpix:32. Needed unless INPUT says it.",
         ),
     ] = None,
-    index: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Which of the signals.")] = 0,
-    channel: Annotated[
-        int, typer.Option(min=0, metavar="NUMBER", help="Which of its channels.")
+    index: Annotated[
+        int,
+        typer.Option(min=0, metavar="NUMBER", help="Which of the signals, or of the times."),
     ] = 0,
+    channel: Annotated[
+        str, typer.Option(metavar="NAME", help="Which of its channels, by name or number.")
+    ] = "0",
     projection: Annotated[Projection, typer.Option(help="Of a map.")] = Projection.mollweide,
     ordering: Annotated[
         Ordering | None, typer.Option(help="Order of the HEALPix pixels in INPUT.")
@@ -163,7 +205,9 @@ def plot(
 ) -> None:
     """Draw a signal on any sampling as a map or as an interactive globe.
 
-    Example:  [b]deepsphere plot maps.npy map.png --sampling healpix:32[/b]
+    Examples:  [b]deepsphere plot maps.npy map.png --sampling healpix:32[/b]
+
+    [b]deepsphere plot sst.nc map.png --channel sst --index 3[/b]
     """
     from deepsphere.experiments.signal_files import plot_file
 
@@ -179,3 +223,13 @@ def plot(
         overwrite=overwrite,
     )
     Console().print(f"written to {target}", markup=False, soft_wrap=True)
+
+
+def _refuse(options: Mapping[str, object]) -> None:
+    """Refuse options of signals without coordinates for fields that have them."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ValueError(
+            f"{given[0]} must not be given with an OUTPUT that keeps coordinates, which say where "
+            "the fields are; leave it out, or write .npz"
+        )

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from deepsphere.sampling import Healpix
+from deepsphere.sampling import Healpix, Sampling, Subset
 
 Ordering = Literal["nested", "ring"]
 UNSEEN = -1.6375e30  # the value of a pixel that was not observed, by convention of HEALPix
@@ -67,6 +67,62 @@ def read_healpix_fits(path: Path) -> HealpixMaps:
     except (OSError, EOFError, TypeError, IndexError, UserWarning) as error:
         message = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path} must be a complete FITS file, got {message}") from error
+
+
+def write_healpix_fits(
+    path: Path,
+    signals: Float[np.ndarray, "vertices channels"],
+    sampling: Sampling,
+    channel_names: tuple[str, ...],
+) -> None:
+    """Write maps as a table that `read_healpix_fits`, and healpy, read; NaN becomes UNSEEN.
+
+    Parameters
+    ----------
+    path
+        The file.
+    signals
+        Shape (vertices, channels).
+    sampling
+        `Healpix`, or a subset of it, which is written with explicit pixels.
+    channel_names
+        One for each channel.
+
+    Raises
+    ------
+    ImportError
+        If astropy is not installed.
+    ValueError
+        If the sampling is not HEALPix.
+    """
+    whole = sampling.base if isinstance(sampling, Subset) else sampling
+    if not isinstance(whole, Healpix):
+        raise ValueError(
+            f"the sampling of a FITS file must be HEALPix, got {sampling!r}; write .nc, .zarr or "
+            ".npz"
+        )
+    try:
+        from astropy.io import fits
+    except ImportError as error:
+        raise ImportError(
+            "writing FITS files needs astropy, which is not installed; "
+            "pip install 'deepsphere-torch[cosmology]'"
+        ) from error
+    code = "E" if signals.dtype == np.float32 else "D"
+    values = np.where(np.isnan(signals), signals.dtype.type(UNSEEN), signals)
+    columns = [
+        fits.Column(name=name, format=code, array=values[:, channel])
+        for channel, name in enumerate(channel_names)
+    ]
+    if isinstance(sampling, Subset):
+        columns.insert(0, fits.Column(name=PIXEL_COLUMN, format="K", array=sampling.indices))
+    table = fits.BinTableHDU.from_columns(columns)
+    table.header["PIXTYPE"] = "HEALPIX"
+    table.header["ORDERING"] = "NESTED" if whole.ordering == "nested" else "RING"
+    table.header["NSIDE"] = whole.nside
+    table.header["FIRSTPIX"], table.header["LASTPIX"] = 0, whole.num_vertices - 1
+    table.header["INDXSCHM"] = "EXPLICIT" if isinstance(sampling, Subset) else "IMPLICIT"
+    table.writeto(path)
 
 
 def _is_healpix(unit: Any) -> bool:

@@ -13,6 +13,8 @@ from jaxtyping import Float, Num
 
 from deepsphere.data.files import file_suffix
 from deepsphere.data.healpix_fits import Ordering, read_healpix_fits
+from deepsphere.fields import from_xarray, is_dataset_path, open_dataset
+from deepsphere.sampling import Healpix, Subset
 
 _BROKEN_ARCHIVE = (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
 Missing = Literal["raise", "keep"]
@@ -66,6 +68,9 @@ def read_signals(path: str | os.PathLike[str], *, missing: Missing = "raise") ->
     .fits   HEALPix maps, each column of the table a channel; also .fits.gz. The keywords ORDERING
             and NSIDE give the sampling, explicit indexing (partial sky) gives a subset. UNSEEN
             pixels (-1.6375e30) become NaN. Needs the extra `cosmology`.
+    .nc     Fields with coordinates, netCDF or a Zarr store (.zarr, .zarr.zip): the variables are
+            the channels, the grid is recognised (`deepsphere.fields`), all other dimensions count
+            the signals. Needs the extra `climate`.
     ======  ======================================================================================
 
     Parameters
@@ -87,7 +92,7 @@ def read_signals(path: str | os.PathLike[str], *, missing: Missing = "raise") ->
     ValueError
         If the suffix is unknown, the content is not of the form above, or values are not finite.
     ImportError
-        If a FITS file is read without astropy.
+        If a FITS file is read without astropy, or a netCDF file or Zarr store without xarray.
 
     Examples
     --------
@@ -140,10 +145,13 @@ def read_flags(path: str | os.PathLike[str]) -> SignalFile:
 
 def _read(path: Path) -> _Content:
     """What is in the file, by its suffix."""
+    if is_dataset_path(path):
+        return _read_fields(path)
     reader = _READERS.get(file_suffix(path))
     if reader is None:
         raise ValueError(
-            f"path must end in one of {', '.join(_READERS)}, got {path}; convert it to one of them"
+            f"path must end in one of {', '.join(_READERS)}, .nc, .zarr, got {path}; convert it to "
+            "one of them"
         )
     if not path.is_file():
         raise FileNotFoundError(f"path must name a file of signals, got {path}, which is not there")
@@ -278,6 +286,17 @@ def _read_fits(path: Path) -> _Content:
     """Maps, ordering and sampling of a HEALPix FITS file."""
     maps = read_healpix_fits(path)
     return _Content(maps.signals, maps.ordering, maps.sampling, maps.channel_names)
+
+
+def _read_fields(path: Path) -> _Content:
+    """Fields of a netCDF file or a Zarr store, on the sampling of their coordinates."""
+    data = open_dataset(path)
+    fields = from_xarray(data)
+    signals = fields.signals.reshape(-1, *fields.signals.shape[-2:])
+    data.close()
+    whole = fields.sampling.base if isinstance(fields.sampling, Subset) else fields.sampling
+    ordering = whole.ordering if isinstance(whole, Healpix) else None
+    return _Content(signals, ordering, fields.sampling.spec, fields.channel_names)
 
 
 def _as_ordering(path: Path, word: str | None) -> Ordering | None:

@@ -1,5 +1,6 @@
 """What the networks of a table cost: time of inference and of a training step, and memory."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,6 +95,8 @@ class CostedNetwork:
         Of its signals.
     training
         How it is trained.
+    num_frames
+        Of a network on sequences of signals.
     """
 
     name: str
@@ -101,6 +104,7 @@ class CostedNetwork:
     num_vertices: int
     in_channels: int
     training: NetworkTraining
+    num_frames: int | None = None
 
     def signals(self, batch_size: int) -> torch.Tensor:
         """Random signals for the network.
@@ -113,9 +117,10 @@ class CostedNetwork:
         Returns
         -------
         Tensor
-            Shape (batch, vertices, channels).
+            Shape (batch, vertices, channels) or (batch, frames, vertices, channels).
         """
-        shape = (batch_size, self.num_vertices, self.in_channels)
+        frames = () if self.num_frames is None else (self.num_frames,)
+        shape = (batch_size, *frames, self.num_vertices, self.in_channels)
         return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -286,6 +291,8 @@ def kept_costs(path: Path, fingerprint: str, measure: Callable[[], TableCosts]) 
 def training_step(model: nn.Module, network: CostedNetwork, batch_size: int) -> Callable[[], None]:
     """A call that makes one training step on random signals and labels.
 
+    There is a label for each signal, or for each vertex where the network has outputs there.
+
     Parameters
     ----------
     model
@@ -302,14 +309,14 @@ def training_step(model: nn.Module, network: CostedNetwork, batch_size: int) -> 
     signals = network.signals(batch_size)
     model.eval()  # one signal has no variance
     with torch.no_grad():
-        num_classes = model(signals[:1]).shape[-1]
-    labels = torch.arange(batch_size) % num_classes
+        *places, num_classes = model(signals[:1]).shape[1:]
+    labels = torch.arange(batch_size * math.prod(places)) % num_classes
     optimizer = optimization_of(network.training).configure(model, num_steps=2**20)["optimizer"]
 
     def step() -> None:
         model.train()
         optimizer.zero_grad()
-        cross_entropy(model(signals), labels).backward()
+        cross_entropy(model(signals).flatten(0, -2), labels).backward()
         optimizer.step()
 
     return step

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from deepsphere.experiments.blocks_config import BlocksRecipe
+from deepsphere.experiments.climate_config import ClimateRecipe
 from deepsphere.experiments.config import Recipe
 from deepsphere.experiments.cosmology_config import CosmologyRecipe
 from deepsphere.experiments.digits_config import DigitsRecipe
@@ -18,6 +19,7 @@ from deepsphere.experiments.kernel_widths_config import KernelWidthsRecipe
 from deepsphere.experiments.map_spectra_config import MapSpectraRecipe
 from deepsphere.experiments.shapes_config import ShapesRecipe
 from deepsphere.experiments.spectrum_config import SpectrumRecipe
+from deepsphere.experiments.weather_config import WeatherRecipe
 
 if TYPE_CHECKING:
     from deepsphere.experiments.options import RunOptions
@@ -118,11 +120,13 @@ RECIPE_TYPES: dict[str, type[Recipe]] = {
     "digits": DigitsRecipe,
     "cosmology": CosmologyRecipe,
     "blocks": BlocksRecipe,
+    "climate": ClimateRecipe,
     "equivariance": EquivarianceRecipe,
     "kernel-widths": KernelWidthsRecipe,
     "map-spectra": MapSpectraRecipe,
     "shapes": ShapesRecipe,
     "spectrum": SpectrumRecipe,
+    "weather": WeatherRecipe,
 }
 """The type of recipe of each experiment."""
 
@@ -148,6 +152,14 @@ _EXPERIMENTS: dict[str, _Place] = {
         measure="blocks.run_blocks",
         rows="blocks.result_rows",
         write_report="blocks_report.write_report",
+    ),
+    "climate": _Place(
+        check="climate.check_run",
+        fingerprint="climate.experiment_fingerprint",
+        measure="climate.measure_climate",
+        rows="climate_rows.result_rows",
+        write_report="climate_report.write_report",
+        notes="climate_rows.result_notes",
     ),
     "shapes": _Place(
         check="shapes.check_run",
@@ -186,6 +198,14 @@ _EXPERIMENTS: dict[str, _Place] = {
         measure="spectrum.measure_spectra",
         rows="spectrum.result_rows",
         write_report="spectrum_report.write_report",
+    ),
+    "weather": _Place(
+        check="weather.check_run",
+        fingerprint="weather.experiment_fingerprint",
+        measure="weather.measure_weather",
+        rows="weather_rows.result_rows",
+        write_report="weather_report.write_report",
+        notes="weather_rows.result_notes",
     ),
 }
 

@@ -17,12 +17,14 @@ from deepsphere.data import (
     write_predictions,
 )
 from deepsphere.data.readers import Ordering, check_finite
+from deepsphere.experiments.field_files import read_field
 from deepsphere.experiments.signal_selection import (
     MASK_THRESHOLD,
     choose_channels,
     read_mask,
     sampling_of_file,
 )
+from deepsphere.fields import is_dataset_path
 from deepsphere.sampling import Healpix, Sampling, sampling_from_spec
 
 PictureSuffix = Literal[".png", ".svg", ".pdf", ".html"]
@@ -133,7 +135,7 @@ def predict_file(
     from deepsphere.training.prediction import predict_patches
 
     require_writable(target, overwrite=overwrite)
-    _check_not_a_source(target, {"INPUT": source, "CHECKPOINT": checkpoint, "MASK": mask})
+    check_not_a_source(target, {"INPUT": source, "CHECKPOINT": checkpoint, "MASK": mask})
     _check_ways(adapt=adapt, patches=patches, mask=mask)
     metadata = read_metadata(checkpoint)
     file = choose_channels(read_signals(source, missing="keep"), channels, source)
@@ -174,12 +176,14 @@ def predict_file(
 
 
 def _write(path: Path, outputs: np.ndarray, metadata: Any, *, overwrite: bool) -> None:
-    """Write outputs, those of a regression in their units and with their names."""
-    from deepsphere.tasks import Regression, task_from_spec
+    """Write outputs, those of a regression in their units, of a segmentation as probabilities."""
+    from deepsphere.tasks import Regression, Segmentation, task_from_spec
 
     task = None if metadata.task is None else task_from_spec(metadata.task)
     names: dict[str, Any] = {"class_names": metadata.class_names}
-    if isinstance(task, Regression):
+    if isinstance(task, Segmentation):
+        outputs = task.probabilities(outputs)
+    elif isinstance(task, Regression):
         outputs = np.stack(list(task.quantities(outputs).values()), axis=-1)
         names = {"output_names": task.column_names, "output_units": task.column_units}
     write_predictions(path, outputs, **names, overwrite=overwrite)
@@ -259,7 +263,7 @@ def plot_file(
     *,
     sampling: str | None = None,
     index: int = 0,
-    channel: int = 0,
+    channel: int | str = 0,
     projection: ProjectionName = "mollweide",
     ordering: Ordering | None = None,
     title: str = "",
@@ -276,7 +280,8 @@ def plot_file(
     sampling
         Where the signals lie, e.g. ``"healpix:32"``; None takes what the file says.
     index, channel
-        Which signal, and which of its channels.
+        Which signal, and which of its channels, by number or name. In fields with coordinates the
+        signals are their times, and other dimensions that are not the grid.
     projection
         Of the map.
     ordering
@@ -302,15 +307,38 @@ def plot_file(
             f"output must end in one of {', '.join(suffixes)}, got {target.name}; rename it"
         )
     require_writable(target, overwrite=overwrite)
-    file = read_signals(source, missing="keep")
-    where = _sampling_of(file, source, sampling, ordering)
-    signal = _choose(file.signals, index, channel)
+    unit = ""
+    if is_dataset_path(source) and sampling is None and ordering is None:
+        field = read_field(source, index=index, channel=str(channel))
+        signal, where = field.values, field.sampling
+        title, unit = title or field.title, field.unit
+    else:
+        file = read_signals(source, missing="keep")
+        where = _sampling_of(file, source, sampling, ordering)
+        signal = _choose(file, index, channel)
     with write_atomically(target, overwrite=overwrite) as temporary:
-        _draw(temporary, signal, where, projection, title)
+        _draw(temporary, signal, where, projection, title=title, unit=unit)
 
 
-def _check_not_a_source(target: Path, sources: dict[str, Path | None]) -> None:
-    """Refuse to replace what is read, whatever may be overwritten."""
+def check_not_a_source(target: Path, sources: dict[str, Path | None]) -> None:
+    """Refuse to replace what is read, whatever may be overwritten.
+
+    Parameters
+    ----------
+    target
+        What will be written.
+    sources
+        What is read, by the name that the user knows it by.
+
+    Raises
+    ------
+    ValueError
+        If the target is one of them.
+
+    Examples
+    --------
+    >>> check_not_a_source(Path("out.nc"), {"INPUT": Path("in.nc")})
+    """
     for name, source in sources.items():
         if source is not None and target.exists() and source.exists() and target.samefile(source):
             raise ValueError(
@@ -345,10 +373,16 @@ def _sampling_of(
     return where
 
 
-def _choose(
-    signals: Float[np.ndarray, "signals vertices channels"], index: int, channel: int
-) -> Float[np.ndarray, " vertices"]:
+def _choose(file: SignalFile, index: int, channel: int | str) -> Float[np.ndarray, " vertices"]:
     """One channel of one signal."""
+    signals, names = file.signals, file.channel_names or ()
+    if isinstance(channel, str):
+        if channel not in names and not channel.isdigit():
+            raise ValueError(
+                f"channel must be one of {', '.join(names) or 'the numbers'} or 0 to "
+                f"{signals.shape[2] - 1}, got {channel!r}"
+            )
+        channel = names.index(channel) if channel in names else int(channel)
     for name, value, size in (
         ("index", index, signals.shape[0]),
         ("channel", channel, signals.shape[2]),
@@ -363,7 +397,9 @@ def _draw(
     signal: Float[np.ndarray, " vertices"],
     sampling: Sampling,
     projection: ProjectionName,
+    *,
     title: str,
+    unit: str,
 ) -> None:
     """Write the picture in the format of the suffix."""
     from deepsphere.plotting import globe, plot_map
@@ -373,5 +409,5 @@ def _draw(
         # the script goes into the file, so that it can be looked at without a network
         figure.write_html(path, include_plotlyjs=True)
         return
-    picture = plot_map(signal, sampling, projection=projection, title=title)
+    picture = plot_map(signal, sampling, projection=projection, title=title, unit=unit)
     picture.savefig(path, dpi=200)

@@ -84,15 +84,37 @@ def _cosmology() -> Trainable:
     return Trainable(cosmology_single.train_request, cosmology_single.evaluate_one, "evaluate")
 
 
+def _climate() -> Trainable:
+    """Extreme events on maps of the atmosphere."""
+    from deepsphere.experiments import climate_single
+
+    return Trainable(climate_single.train_request, climate_single.evaluate_one, "evaluate")
+
+
+def _weather() -> Trainable:
+    """Forecasts of fields."""
+    from deepsphere.experiments import weather_single
+
+    return Trainable(weather_single.train_request, weather_single.evaluate_one, "evaluate")
+
+
 TRAINED: dict[str, Callable[[], Trainable]] = {
     "digits": _digits,
     "shapes": _shapes,
     "cosmology": _cosmology,
+    "climate": _climate,
+    "weather": _weather,
 }
 """The experiments that train a network which is worth keeping, in the words of the command."""
 
 # how signals came to be on the sphere tells the experiments apart
-_PROJECTIONS = {"stereographic": "digits", "rays": "shapes", "patches": "cosmology"}
+_PROJECTIONS = {
+    "stereographic": "digits",
+    "rays": "shapes",
+    "patches": "cosmology",
+    "events": "climate",
+    "forecast": "weather",
+}
 
 
 def trainable(name: str) -> Trainable:

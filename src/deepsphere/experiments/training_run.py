@@ -158,6 +158,44 @@ def train_and_save(
         optimization=optimization_of(training),
         metadata=Metadata(training=dict(origin)),
     )
+    return fit_and_save(
+        module,
+        data,
+        training,
+        origin=origin,
+        seed=seed,
+        folder=folder,
+        options=options,
+        resume=resume,
+        callbacks=callbacks,
+    )
+
+
+def fit_and_save(
+    module: SphereModule,
+    data: SphereData,
+    training: NetworkTraining,
+    *,
+    origin: Mapping[str, Any],
+    seed: int,
+    folder: Path,
+    options: RunOptions,
+    resume: Path | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
+) -> FitResult:
+    """A module, trained by the numbers of a table and written to ``folder/model.ckpt``.
+
+    Parameters
+    ----------
+    module
+        With fresh weights, and the origin in its metadata.
+    data, training, origin, seed, folder, options, resume, callbacks
+        See `train_and_save`.
+
+    Returns
+    -------
+    FitResult
+    """
     result = fit_with_options(
         module,
         data,

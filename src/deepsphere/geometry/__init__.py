@@ -4,6 +4,14 @@ Everything is float64 and pure. A point is a unit vector, the last axis of an ar
 radian, areas in steradian, and rotations are active 3×3 matrices that act on column vectors.
 """
 
+from deepsphere.geometry.cells import (
+    Cells,
+    Pixels,
+    Polygons,
+    Rectangles,
+    convex_polygons,
+    voronoi_cells,
+)
 from deepsphere.geometry.points import (
     angular_distance,
     farthest_points,
@@ -13,13 +21,24 @@ from deepsphere.geometry.points import (
 )
 from deepsphere.geometry.rotations import random_rotations, rotation_zyz
 from deepsphere.geometry.triangles import triangle_areas, triangle_circumcenters
-from deepsphere.geometry.voronoi import merge_close_points, spherical_delaunay, voronoi_areas
+from deepsphere.geometry.voronoi import (
+    merge_close_points,
+    merged_delaunay,
+    spherical_delaunay,
+    voronoi_areas,
+)
 
 __all__ = [
+    "Cells",
+    "Pixels",
+    "Polygons",
+    "Rectangles",
     "angular_distance",
+    "convex_polygons",
     "farthest_points",
     "lonlat_to_points",
     "merge_close_points",
+    "merged_delaunay",
     "points_to_lonlat",
     "random_rotations",
     "rotation_zyz",
@@ -28,4 +47,5 @@ __all__ = [
     "triangle_areas",
     "triangle_circumcenters",
     "voronoi_areas",
+    "voronoi_cells",
 ]

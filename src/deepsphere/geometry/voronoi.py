@@ -49,11 +49,7 @@ def spherical_delaunay(points: Float[np.ndarray, "vertices 3"]) -> Int[np.ndarra
     Brown (1979), Voronoi diagrams from convex hulls.
     """
     _check_finite(points)
-    if _coplanar(points):
-        raise ValueError(
-            f"a triangulation needs at least 4 points that do not lie in one plane, got "
-            f"{len(points)} points{' in one plane' if len(points) > 3 else ''}; add points"
-        )
+    _check_spans(points)
     close = KDTree(points).query_pairs(MERGE_DISTANCE, output_type="ndarray")
     triangles, missing = _hull(points)
     if len(close) or len(missing):
@@ -65,6 +61,43 @@ def spherical_delaunay(points: Float[np.ndarray, "vertices 3"]) -> Int[np.ndarra
             "radian; drop one of them"
         )
     return triangles
+
+
+def merged_delaunay(
+    points: Float[np.ndarray, "vertices 3"],
+) -> tuple[Int[np.ndarray, "triangles 3"], Int[np.ndarray, "vertices"]]:
+    """Delaunay triangulation of any points, those too close to be told apart taken as one.
+
+    Parameters
+    ----------
+    points
+        Unit vectors, at least four that do not lie in one plane.
+
+    Returns
+    -------
+    triangles
+        As of :func:`spherical_delaunay`, of those points that own themselves.
+    owner
+        The point that stands for each point, itself for nearly all.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than four points, if they lie in one plane, or if one is not finite.
+
+    Examples
+    --------
+    >>> octahedron = np.concatenate([np.eye(3), -np.eye(3)])
+    >>> triangles, owner = merged_delaunay(np.concatenate([octahedron, octahedron[:1]]))
+    >>> len(triangles), owner.tolist()
+    (8, [0, 1, 2, 3, 4, 5, 0])
+    """
+    _check_finite(points)
+    group, members = merge_close_points(points)
+    _check_spans(points[members])
+    triangles, missing = _hull(points[members])
+    owner = _owners(points[members], missing) if len(missing) else np.arange(len(members))
+    return members[triangles], members[owner[group]]
 
 
 def voronoi_areas(
@@ -100,16 +133,12 @@ def voronoi_areas(
     """
     _check_finite(points)
     if triangles is None:
-        if _coplanar(points):
-            return _lune_areas(points)
         group, members = merge_close_points(points)
-        if len(members) < len(points):
-            return (voronoi_areas(points[members]) / np.bincount(group))[group]
-        triangles, missing = _hull(points)
-        if len(missing):
-            owner = _owners(points, missing)
-            shares = np.maximum(np.bincount(owner, minlength=len(points)), 1)
-            return (voronoi_areas(points, triangles) / shares)[owner]
+        if _coplanar(points[members]):
+            return (_lune_areas(points[members]) / np.bincount(group))[group]
+        triangles, owner = merged_delaunay(points)
+        shares = np.maximum(np.bincount(owner, minlength=len(points)), 1)
+        return (voronoi_areas(points, triangles) / shares)[owner]
     start, end = triangles.ravel(), np.roll(triangles, -1, axis=1).ravel()
     along, against = start * len(points) + end, end * len(points) + start
     edge, opposite = np.argsort(along), np.argsort(against)
@@ -130,6 +159,14 @@ def _check_finite(points: np.ndarray) -> None:
     if len(bad):
         vertex, axis = bad[0]
         raise ValueError(f"points must be finite, got {points[vertex, axis]} at point {vertex}")
+
+
+def _check_spans(points: np.ndarray) -> None:
+    if _coplanar(points):
+        raise ValueError(
+            f"a triangulation needs at least 4 points that do not lie in one plane, got "
+            f"{len(points)} points{' in one plane' if len(points) > 3 else ''}; add points"
+        )
 
 
 def _coplanar(points: np.ndarray) -> bool:

@@ -44,6 +44,8 @@ _SOLVER_FILES = (
     "neighbors",
     "healpix_neighbors",
 )
+# The same for the overlaps of cells.
+_OVERLAP_FILES = ("cell_overlap", "cell_borders", "pixel_overlap", "rectangle_overlap")
 _ARRAYS = ("data", "indices", "indptr", "shape")
 # What reading a file that is cut, overwritten or not ours can raise.
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -125,7 +127,7 @@ def cached_matrix(
     solver
         Name of the computation.
     sampling
-        A whole sphere.
+        The larger one, where there are several.
     options
         All else that the result depends on, as plain values.
     build
@@ -151,11 +153,11 @@ def cached_matrix(
     directory = _directory()
     if directory is None or sampling.num_vertices <= MIN_CACHED_VERTICES:
         return _canonical(build())
-    content = {"solver": solver, "sampling": _identity(sampling), **options}
+    content = {"solver": solver, "sampling": sampling_identity(sampling), **options}
     name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     path = directory / f"{solver}-{name[:32]}.npz"
     # the name tells whose weights these are, the key inside also which version computed them
-    key = f"{FORMAT_VERSION} {solver_version()} {name}"
+    key = f"{FORMAT_VERSION} {solver_version(solver)} {name}"
     found = _read(path, key)
     if found is not None:
         return found
@@ -164,11 +166,11 @@ def cached_matrix(
     return matrix
 
 
-@lru_cache(maxsize=1)
-def solver_version() -> str:
-    """Digest of the code that computes weights: nobody has to remember to count a version up."""
+@lru_cache(maxsize=8)
+def solver_version(solver: str) -> str:
+    """Digest of the code that computes: nobody has to remember to count a version up."""
     digest = hashlib.sha256()
-    for name in _SOLVER_FILES:
+    for name in _OVERLAP_FILES if solver == "overlap" else _SOLVER_FILES:
         path = Path(__file__).with_name(f"{name}.py")
         digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()
@@ -189,8 +191,24 @@ def _files(directory: Path | None) -> list[Path]:
     return sorted([*directory.glob("*-*.npz"), *directory.glob("*-*.npz.part")])
 
 
-def _identity(sampling: Sampling) -> str:
-    """What the points follow from: a formula's numbers, or the points themselves."""
+def sampling_identity(sampling: Sampling) -> str:
+    """What the points follow from: a formula's numbers, or the points themselves.
+
+    Parameters
+    ----------
+    sampling
+        Any.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from deepsphere.sampling import Healpix
+    >>> sampling_identity(Healpix(nside=2))
+    'healpix:nside=2,ordering=nested'
+    """
     if isinstance(sampling, Scattered):
         points = np.ascontiguousarray(sampling.points, dtype="<f8")
         return f"{sampling.kind}:{hashlib.sha256(points.tobytes()).hexdigest()}"

@@ -15,7 +15,14 @@ from deepsphere.geometry import spherical_delaunay
 from deepsphere.graph.healpix_neighbors import healpix_nearest_neighbors
 from deepsphere.graph.pixel_neighbors import pixel_neighbors
 from deepsphere.native import num_threads
-from deepsphere.sampling import Equiangular, GaussLegendre, Healpix, Sampling, Subset
+from deepsphere.sampling import (
+    Equiangular,
+    GaussLegendre,
+    Healpix,
+    Rectilinear,
+    Sampling,
+    Subset,
+)
 
 Neighborhood = Literal["knn", "grid", "pixel", "delaunay"]
 
@@ -257,7 +264,7 @@ def grid_edges(sampling: Sampling, num_neighbors: Literal[4, 8] = 4) -> Int[np.n
     Parameters
     ----------
     sampling
-        An `Equiangular` or a full `GaussLegendre` sampling, rings from north to south.
+        An `Equiangular`, a `Rectilinear` or a full `GaussLegendre` sampling.
     num_neighbors
         4 or 8.
 
@@ -321,13 +328,13 @@ def is_grid(sampling: Sampling) -> bool:
     >>> is_grid(Equiangular(nlat=4)), is_grid(GaussLegendre(nlat=4, nlon="octahedral"))
     (True, False)
     """
-    return isinstance(sampling, Equiangular) or (
+    return isinstance(sampling, Equiangular | Rectilinear) or (
         isinstance(sampling, GaussLegendre) and sampling.nlon != "octahedral"
     )
 
 
 def ring_sizes(sampling: Sampling) -> list[int]:
-    """The number of vertices on each ring of a grid, from north to south."""
+    """The number of vertices on each ring of a grid, in their order."""
     if isinstance(sampling, Equiangular):
         sizes = [int(sampling.nlon or 2 * sampling.nlat)] * sampling.nlat
         if sampling.poles in (1, 2):
@@ -335,11 +342,13 @@ def ring_sizes(sampling: Sampling) -> list[int]:
         if sampling.poles in (2, "south"):
             sizes[-1] = 1
         return sizes
+    if isinstance(sampling, Rectilinear):
+        return np.where(np.abs(sampling.lat_deg) == 90, 1, len(sampling.lon_deg)).tolist()
     if isinstance(sampling, GaussLegendre) and is_grid(sampling):
         return [int(sampling.nlon or 2 * sampling.nlat)] * sampling.nlat
     raise ValueError(
         "neighborhood='grid' must be used with an Equiangular or a full GaussLegendre sampling, "
-        f"got {sampling.spec}; use neighborhood='knn' or 'delaunay'"
+        f"or a Rectilinear one, got {sampling.spec}; use neighborhood='knn' or 'delaunay'"
     )
 
 

@@ -8,7 +8,7 @@ PATIENCE = 20.0
 _logger = logging.getLogger(__name__)
 
 
-def announce(what: str, seconds: float) -> None:
+def announce(what: str, seconds: float, *, quicker: str = "weights='gaussian'") -> None:
     """Log what takes long, if it does, with how long.
 
     Parameters
@@ -17,6 +17,8 @@ def announce(what: str, seconds: float) -> None:
         The work and what it is on.
     seconds
         How long it will take, roughly.
+    quicker
+        What to ask for instead that needs no such work.
 
     Examples
     --------
@@ -27,7 +29,8 @@ def announce(what: str, seconds: float) -> None:
     time = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
     _logger.warning(
         "solving for the %s takes about %s; it is done once and kept on disk (deepsphere.graph."
-        "cache_info() says where), and weights='gaussian' needs no solving",
+        "cache_info() says where), and %s needs no solving",
         what,
         time,
+        quicker,
     )

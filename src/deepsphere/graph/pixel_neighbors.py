@@ -1,11 +1,12 @@
 """The eight neighbors of a HEALPix pixel, by arithmetic on the twelve base faces."""
 
-from functools import lru_cache
 from typing import Literal
 
 import healpix
 import numpy as np
 from jaxtyping import Int
+
+from deepsphere.sampling.healpix_faces import face_numberings, split_cells
 
 # Pixels handled at once.
 _CHUNK = 2**18
@@ -45,9 +46,9 @@ def pixel_neighbors(
     ----------
     Gorski et al., 2005, HEALPix, section 5 and figures 3 and 4 (the layout of the faces).
     """
-    ring_of_cell, cell_of_ring = _numberings(nside)
+    ring_of_cell, cell_of_ring = face_numberings(nside)
     ring = healpix.nest2ring(nside, pixels) if ordering == "nested" else pixels
-    face, y, x = _split(cell_of_ring[ring], nside)
+    face, y, x = split_cells(cell_of_ring[ring], nside)
     face = np.repeat(face[:, None], 8, axis=1)
     x, y = x[:, None] + _STEPS[:, 0], y[:, None] + _STEPS[:, 1]
     outside = (x < 0) | (x >= nside) | (y < 0) | (y >= nside)
@@ -57,40 +58,6 @@ def pixel_neighbors(
     found = ring_of_cell[(face[exists] * nside + y[exists]) * nside + x[exists]]
     neighbors[exists] = healpix.ring2nest(nside, found) if ordering == "nested" else found
     return neighbors
-
-
-@lru_cache(maxsize=2)
-def _numberings(nside: int) -> tuple[Int[np.ndarray, "vertices"], Int[np.ndarray, "vertices"]]:
-    """RING index of every cell (face, y, x), and the inverse; cached for calls on parts."""
-    ring_of_cell = _cell_to_ring(nside, np.arange(12 * nside**2))
-    cell_of_ring = np.empty_like(ring_of_cell)
-    cell_of_ring[ring_of_cell] = np.arange(len(ring_of_cell))
-    return ring_of_cell, cell_of_ring
-
-
-def _split(
-    cell: Int[np.ndarray, "cells"], nside: int
-) -> tuple[Int[np.ndarray, "cells"], Int[np.ndarray, "cells"], Int[np.ndarray, "cells"]]:
-    """Face, y and x of cells numbered face by face, row by row."""
-    return cell // nside**2, cell // nside % nside, cell % nside
-
-
-def _cell_to_ring(nside: int, cell: Int[np.ndarray, "cells"]) -> Int[np.ndarray, "cells"]:
-    """RING index of cells (face, y, x), for any nside (Gorski et al. 2005, section 5)."""
-    face, y, x = _split(cell, nside)
-    row, column = face // 4, face % 4
-    ring = (row + 2) * nside - x - y - 1  # 1 (north) to 4 nside - 1 (south)
-    # a ring of the caps has 4 pixels per distance to the pole, a ring between them 4 nside
-    quarter = np.minimum(np.minimum(ring, 4 * nside - ring), nside)
-    # middle of a face in units of half pixels of this ring: 45° in the caps, 0° at the equator
-    middle = (2 * column + (row != 1)) * quarter
-    shifted = (quarter == nside) & ((ring - nside) % 2 == 1)
-    position = (middle + x - y + shifted) // 2 % (4 * quarter)
-    north = 2 * ring * (ring - 1)
-    belt = 2 * nside * (nside - 1) + (ring - nside) * 4 * nside
-    south = 12 * nside**2 - 2 * quarter * (quarter + 1)
-    start = np.where(ring < nside, north, np.where(ring <= 3 * nside, belt, south))
-    return start + position
 
 
 def _wrap(
@@ -157,7 +124,7 @@ def mean_squared_pixel_distance(nside: int) -> float:
     >>> round(mean_squared_pixel_distance(32) / 2, 7)
     0.000814
     """
-    ring_of_cell, _ = _numberings(nside)
+    ring_of_cell, _ = face_numberings(nside)
     total, count = 0.0, 0
     # turns and the mirror at the equator map the eight faces of the caps on each other, and the
     # four on the equator

@@ -1,6 +1,6 @@
 """Linear maps that carry signals from any sampling of the sphere to any other."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from deepsphere.geometry import spherical_delaunay
 from deepsphere.graph.cell_overlap import overlap_areas
 from deepsphere.graph.pooling_matrices import mean_pooling_matrix
-from deepsphere.sampling import Sampling
+from deepsphere.sampling import Sampling, Subset
 
 # Barycentric weights below this are rounding errors of zero: a vertex then takes its own value.
 _ZERO_WEIGHT = 1e-12
@@ -24,35 +24,37 @@ _FLAT_VOLUME = 1e-15
 _NUM_NEAREST = 4
 # Pairs of points and triangles (or edges) that are worked on at once.
 _PAIRS_PER_BLOCK = 2**20
-# Overlaps below this fraction of the target's cell are rounding errors of common borders.
-_ZERO_OVERLAP = 1e-13
-
-TRANSFERS = ("nearest", "barycentric", "overlap")
+Method = Literal["nearest", "barycentric", "conservative"]
+TRANSFERS = get_args(Method)
 
 
 def transfer_matrix(
-    source: Sampling,
-    target: Sampling,
-    method: Literal["nearest", "barycentric", "overlap"] = "barycentric",
+    source: Sampling, target: Sampling, method: Method = "barycentric"
 ) -> csr_matrix:
     r"""The map from a signal on one sampling to its values at the vertices of another.
 
     - ``"nearest"``: the value at the nearest source vertex.
     - ``"barycentric"``: linear interpolation in the spherical Delaunay triangle of the source
       around each target vertex, exact where the two samplings share a vertex. Target vertices that
-      no triangle contains (beyond the border of a part of the sphere) take the nearest value.
-    - ``"overlap"``: the mean over the target's Voronoi cell of the signal that is constant on the
-      source's Voronoi cells, :math:`T_{ts} = |V_t \cap V_s| / |V_t|`. On whole spheres it keeps
-      the integral, :math:`\sum_t |V_t| (T x)_t = \sum_s |V_s| x_s`. The cells of a subset are
-      those that its vertices have in the whole sampling; the mean is over the covered part, and a
-      target cell that is not covered at all takes the nearest value.
+      no triangle contains (beyond the border of points in a part of the sphere) take the nearest
+      value.
+    - ``"conservative"``: the mean over the target's cell of the signal that is constant on the
+      source's cells, :math:`T_{ts} = |C_t \cap C_s| / |C_t|` (first order). It keeps the integral,
+      :math:`\sum_t |C_t| (T x)_t = \sum_s |C_s| x_s`, where the cells are those whose areas the
+      samplings have, so that ``target.areas @ T == source.areas``.
 
     No weight is negative and rows sum to one, so constants are kept.
+
+    Vertices that a subset of the source lacks count as missing: the weights of the others are
+    divided by their sum, which keeps the integral over the part that is covered. A target vertex
+    that the subset does not reach has an empty row.
+
+    Overlaps of large samplings are kept on disk, see :func:`deepsphere.graph.cache_info`.
 
     Parameters
     ----------
     source, target : Sampling
-    method : {"nearest", "barycentric", "overlap"}
+    method : {"nearest", "barycentric", "conservative"}
 
     Returns
     -------
@@ -66,22 +68,61 @@ def transfer_matrix(
     Examples
     --------
     >>> import deepsphere as ds
-    >>> matrix = transfer_matrix(ds.Healpix(nside=2), ds.Fibonacci(30), "overlap")
-    >>> matrix.shape, bool(abs(matrix.sum(axis=1) - 1).max() < 1e-12)
-    ((30, 48), True)
+    >>> source, target = ds.Equiangular(nlat=6, nlon=12), ds.Healpix(nside=2)
+    >>> matrix = transfer_matrix(source, target, "conservative")
+    >>> matrix.shape, bool(abs(target.areas @ matrix - source.areas).max() < 1e-12)
+    ((48, 72), True)
 
     References
     ----------
     Jones (1999), First- and second-order conservative remapping schemes for grids in spherical
     coordinates, section 2.
     """
-    if method == "nearest":
-        return _nearest(source.points, target.points)
-    if method == "barycentric":
-        return _barycentric(source.points, target.points)
-    if method == "overlap":
-        return _overlap(source, target)
-    raise ValueError(f"method must be one of {', '.join(TRANSFERS)}, got {method!r}; choose one")
+    weights = transfer_weights(source, target, method)
+    totals = np.asarray(weights.sum(axis=1)).ravel()
+    weights.data /= np.repeat(totals, np.diff(weights.indptr))
+    return weights
+
+
+def transfer_weights(source: Sampling, target: Sampling, method: Method) -> csr_matrix:
+    """The weights of the values that a source has, where those of a whole sphere sum to one.
+
+    Parameters
+    ----------
+    source, target : Sampling
+    method : {"nearest", "barycentric", "conservative"}
+
+    Returns
+    -------
+    csr_matrix, shape (target vertices, source vertices)
+        The sum of a row is the part of the target vertex that a subset reaches: of its cell, for
+        the conservative method.
+
+    Raises
+    ------
+    ValueError
+        As :func:`transfer_matrix`.
+
+    Examples
+    --------
+    >>> import deepsphere as ds
+    >>> sky = ds.Healpix(nside=2)
+    >>> transfer_weights(sky.subset(np.arange(3)), ds.Healpix(nside=1), "conservative").sum()
+    np.float64(0.75)
+    """
+    if method not in TRANSFERS:
+        raise ValueError(
+            f"method must be one of {', '.join(TRANSFERS)}, got {method!r}; choose one"
+        )
+    if method == "conservative":
+        weights = overlap_areas(source, target)
+        weights.data /= np.repeat(target.areas, np.diff(weights.indptr))
+        return weights
+    whole = source.base if isinstance(source, Subset) else source
+    weights = (_nearest if method == "nearest" else _barycentric)(whole.points, target.points)
+    if isinstance(source, Subset):
+        weights = csr_matrix(weights[:, source.indices])
+    return weights
 
 
 def _nearest(
@@ -91,23 +132,6 @@ def _nearest(
     _, nearest = KDTree(source).query(target)
     offsets = np.arange(len(target) + 1)
     return csr_matrix((np.ones(len(target)), nearest, offsets), (len(target), len(source)))
-
-
-def _overlap(source: Sampling, target: Sampling) -> csr_matrix:
-    """The map that averages over common areas of cells."""
-    areas = overlap_areas(source, target)
-    totals = np.repeat(np.asarray(areas.sum(axis=1)).ravel(), np.diff(areas.indptr))
-    areas.data[areas.data < _ZERO_OVERLAP * totals] = 0
-    areas.eliminate_zeros()
-    uncovered = np.flatnonzero(np.diff(areas.indptr) == 0)
-    if len(uncovered):
-        nearest = _nearest(source.points, target.points[uncovered])
-        place = csr_matrix(
-            (np.ones(len(uncovered)), (uncovered, np.arange(len(uncovered)))),
-            shape=(target.num_vertices, len(uncovered)),
-        )
-        areas = csr_matrix(areas + place @ nearest)
-    return mean_pooling_matrix(areas)
 
 
 def _barycentric(

@@ -13,6 +13,7 @@ from deepsphere.models.presets import (
     planar_cosmology,
     shrec17,
 )
+from deepsphere.models.recurrent_unet import RecurrentUNet
 from deepsphere.models.registry import (
     MODELS,
     SAMPLING_KINDS,
@@ -38,6 +39,7 @@ from deepsphere.models.rivals import (
     ugscnn_modelnet40,
 )
 from deepsphere.models.unet import UNet
+from deepsphere.models.weather_unet import WeatherUNet
 
 __all__ = [
     "CNN",
@@ -55,8 +57,10 @@ __all__ = [
     "Esteves",
     "Model",
     "PlanarCNN",
+    "RecurrentUNet",
     "Regressor",
     "UNet",
+    "WeatherUNet",
     "climate",
     "climate_jiang",
     "cnn2d_shapes",

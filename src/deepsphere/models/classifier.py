@@ -4,15 +4,22 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, Literal, get_args
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from deepsphere.graph.coarsening import Pyramid
 from deepsphere.graph.options import Disconnected
 from deepsphere.layers.blocks import ActivationName, ConvName
+from deepsphere.layers.masked_signals import (
+    MissingName,
+    check_missing,
+    observed_signals,
+    values_of,
+)
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.pooling import PoolName
 from deepsphere.layers.statistics import ReadoutName
+from deepsphere.models.field_prediction import Data, predict_fields
 from deepsphere.models.heads import ConvolutionHead, DenseHead, make_dense
 from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.specification import check_signals, plain_arguments
@@ -70,6 +77,10 @@ class FCN(nn.Module):
     head : "dense" or "convolution"
         What makes logits: a dense layer after the statistics, or a convolution before them.
     head_bias : bool
+    missing : "raise" or "renormalize"
+        What to do with NaN in the signals, and whether there may be a mask. "raise": nothing, and
+        no mask; `deepsphere.training.predict` raises at NaN. "renormalize": they are missing
+        values, and all layers count what is valid alone (`deepsphere.layers.masked`).
 
     Raises
     ------
@@ -111,12 +122,15 @@ class FCN(nn.Module):
         last_upsampled: bool | None = None,
         head: HeadName = "dense",
         head_bias: bool = True,
+        missing: MissingName = "raise",
     ) -> None:
         config = plain_arguments(locals())
         super().__init__()
+        check_missing(missing)
         self.pyramid = pyramid
         self.config = config
         self.in_channels = in_channels
+        self.missing: MissingName = missing
         operators = level_operators(pyramid)
         if last_upsampled is None:
             last_upsampled = head == "dense" and allows_upsampled_end(pyramid, len(channels))
@@ -169,7 +183,9 @@ class FCN(nn.Module):
         return to_sampling(self, sampling, disconnected=disconnected)
 
     def describe(
-        self, signals: Float[Tensor, "*batch vertices in_channels"]
+        self,
+        signals: Float[Tensor, "*batch vertices in_channels"],
+        mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "*batch features"]:
         """The descriptor of each map: the statistics of its last feature map.
 
@@ -181,7 +197,8 @@ class FCN(nn.Module):
             num_vertices=self.pyramid.graphs[0].num_vertices,
             in_channels=self.in_channels,
         )
-        return self.head.describe(self.trunk(signals))
+        features = observed_signals(signals, mask, missing=self.missing)
+        return self.head.describe(self.trunk(features))
 
     def classify(
         self, features: Float[Tensor, "*batch features"]
@@ -189,11 +206,33 @@ class FCN(nn.Module):
         """The logits for descriptors, by dropout and the dense layer."""
         return self.head.classify(features)
 
+    def predict(self, data: Data, **options: Any) -> Data:
+        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+
+        See `deepsphere.models.field_prediction.predict_fields`.
+        """
+        return predict_fields(self, data, **options)
+
     def forward(
-        self, signals: Float[Tensor, "*batch vertices in_channels"]
+        self,
+        signals: Float[Tensor, "*batch vertices in_channels"],
+        mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "*batch out_channels"]:
-        """The logits of the classes, one row per map."""
-        return self.classify(self.describe(signals))
+        """The logits of the classes, one row per map.
+
+        Parameters
+        ----------
+        signals : Tensor, shape (*batch, vertices, in_channels)
+        mask : Tensor of bool, optional
+            Of a shape that broadcasts to (*batch, vertices), True where a vertex is valid; only
+            with ``missing="renormalize"``. A vertex with NaN is never valid.
+
+        Returns
+        -------
+        Tensor, shape (*batch, out_channels)
+            Of a map without valid vertices: those of zero features.
+        """
+        return self.classify(self.describe(signals, mask))
 
 
 class CNN(nn.Module):
@@ -215,6 +254,8 @@ class CNN(nn.Module):
     dropout : float, in [0, 1)
         Applied to the flattened feature map, while training.
     head_bias : bool
+    missing : "raise" or "renormalize"
+        As in `FCN`; features are zero at vertices that nothing valid is in reach of.
 
     Raises
     ------
@@ -254,12 +295,15 @@ class CNN(nn.Module):
         activation: ActivationName = "relu",
         dropout: float = 0.0,
         head_bias: bool = True,
+        missing: MissingName = "raise",
     ) -> None:
         config = plain_arguments(locals())
         super().__init__()
+        check_missing(missing)
         self.pyramid = pyramid
         self.config = config
         self.in_channels = in_channels
+        self.missing: MissingName = missing
         self.trunk = Trunk(
             pyramid,
             level_operators(pyramid),
@@ -292,7 +336,9 @@ class CNN(nn.Module):
         return to_sampling(self, sampling, disconnected=disconnected)
 
     def describe(
-        self, signals: Float[Tensor, "*batch vertices in_channels"]
+        self,
+        signals: Float[Tensor, "*batch vertices in_channels"],
+        mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "*batch features"]:
         """The descriptor of each map: its last feature map, vertices and channels in one axis."""
         check_signals(
@@ -300,7 +346,8 @@ class CNN(nn.Module):
             num_vertices=self.pyramid.graphs[0].num_vertices,
             in_channels=self.in_channels,
         )
-        return self.trunk(signals).flatten(-2)
+        features = observed_signals(signals, mask, missing=self.missing)
+        return values_of(self.trunk(features)).flatten(-2)
 
     def classify(
         self, features: Float[Tensor, "*batch features"]
@@ -308,11 +355,33 @@ class CNN(nn.Module):
         """The logits for descriptors, by dropout and the dense layer."""
         return self.dense(self.dropout(features))
 
+    def predict(self, data: Data, **options: Any) -> Data:
+        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+
+        See `deepsphere.models.field_prediction.predict_fields`.
+        """
+        return predict_fields(self, data, **options)
+
     def forward(
-        self, signals: Float[Tensor, "*batch vertices in_channels"]
+        self,
+        signals: Float[Tensor, "*batch vertices in_channels"],
+        mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "*batch out_channels"]:
-        """The logits of the classes, one row per map."""
-        return self.classify(self.describe(signals))
+        """The logits of the classes, one row per map.
+
+        Parameters
+        ----------
+        signals : Tensor, shape (*batch, vertices, in_channels)
+        mask : Tensor of bool, optional
+            Of a shape that broadcasts to (*batch, vertices), True where a vertex is valid; only
+            with ``missing="renormalize"``. A vertex with NaN is never valid.
+
+        Returns
+        -------
+        Tensor, shape (*batch, out_channels)
+            Of a map without valid vertices: those of zero features.
+        """
+        return self.classify(self.describe(signals, mask))
 
 
 def _check_linear_end(last_upsampled: bool) -> None:

@@ -5,15 +5,23 @@ from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from deepsphere.graph.coarsening import Pyramid
 from deepsphere.graph.options import Disconnected
 from deepsphere.layers import ConvBlock, Pool, Unpool
 from deepsphere.layers.blocks import ActivationName, ConvName, make_conv
+from deepsphere.layers.masked import run_layer
+from deepsphere.layers.masked_signals import (
+    MissingName,
+    check_missing,
+    observed_signals,
+    values_of,
+)
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.pooling import PoolName, UnpoolName
+from deepsphere.models.field_prediction import Data, predict_fields
 from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.specification import check_signals, plain_arguments
 from deepsphere.models.trunk import level_operators
@@ -56,6 +64,8 @@ class ClimateUNet(nn.Module):
         As in `ConvBlock`.
     head_bias : bool
         Bias of the last convolution.
+    missing : "raise" or "renormalize"
+        As in `UNet`.
 
     Raises
     ------
@@ -95,14 +105,17 @@ class ClimateUNet(nn.Module):
         bias: bool = True,
         activation: ActivationName = "relu",
         head_bias: bool = False,
+        missing: MissingName = "raise",
     ) -> None:
         config = plain_arguments(locals())
         super().__init__()
+        check_missing(missing)
         check_unpooling(unpooling)
         _check_levels(pyramid.num_levels, len(channels))
         self.pyramid = pyramid
         self.config = config
         self.in_channels = in_channels
+        self.missing: MissingName = missing
         operators = level_operators(pyramid)
 
         def block(level: int, width_before: int, width: int) -> ConvBlock:
@@ -181,22 +194,44 @@ class ClimateUNet(nn.Module):
         """
         return to_sampling(self, sampling, disconnected=disconnected)
 
+    def predict(self, data: Data, **options: Any) -> Data:
+        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+
+        See `deepsphere.models.field_prediction.predict_fields`.
+        """
+        return predict_fields(self, data, **options)
+
     def forward(
-        self, signals: Float[Tensor, "*batch vertices in_channels"]
+        self,
+        signals: Float[Tensor, "*batch vertices in_channels"],
+        mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "*batch vertices out_channels"]:
-        """The outputs at every vertex."""
+        """The outputs at every vertex.
+
+        Parameters
+        ----------
+        signals : Tensor, shape (*batch, vertices, in_channels)
+        mask : Tensor of bool, optional
+            Of a shape that broadcasts to (*batch, vertices), True where a vertex is valid; only
+            with ``missing="renormalize"``. A vertex with NaN is never valid.
+
+        Returns
+        -------
+        Tensor, shape (*batch, vertices, out_channels)
+            At every vertex within reach of a valid one; 0 at others.
+        """
         check_signals(
             signals,
             num_vertices=self.pyramid.graphs[0].num_vertices,
             in_channels=self.in_channels,
         )
-        received = [signals]
+        received = [observed_signals(signals, mask, missing=self.missing)]
         for encode, pool in zip(self.encoder, self.pools, strict=True):
-            received.append(pool(encode(received[-1])))
-        signals = self.bottom(received[-1])
+            received.append(run_layer(pool, run_layer(encode, received[-1])))
+        features = run_layer(self.bottom, received[-1])
         for decode in self.decoder:
-            signals = decode(signals, received.pop())
-        return self.head(signals)
+            features = decode(features, received.pop())
+        return values_of(run_layer(self.head, features))
 
 
 def _check_levels(num_levels: int, num_layers: int) -> None:

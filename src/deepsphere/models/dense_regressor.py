@@ -4,14 +4,22 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from deepsphere.graph.coarsening import Pyramid
 from deepsphere.graph.options import Disconnected
 from deepsphere.layers.blocks import ActivationName, ConvBlock, ConvName, make_conv
+from deepsphere.layers.masked import run_layer
+from deepsphere.layers.masked_signals import (
+    MissingName,
+    check_missing,
+    observed_signals,
+    values_of,
+)
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.operator import LaplacianOperator
+from deepsphere.models.field_prediction import Data, predict_fields
 from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.specification import check_signals, plain_arguments
 from deepsphere.sampling import Sampling
@@ -38,6 +46,8 @@ class DenseRegressor(nn.Module):
         As in `ConvBlock`.
     head_bias : bool
         Bias of the last convolution.
+    missing : "raise" or "renormalize"
+        As in `UNet`.
 
     Raises
     ------
@@ -72,12 +82,15 @@ class DenseRegressor(nn.Module):
         bias: bool = False,
         activation: ActivationName = "relu",
         head_bias: bool = True,
+        missing: MissingName = "raise",
     ) -> None:
         config = plain_arguments(locals())
         super().__init__()
+        check_missing(missing)
         self.pyramid = pyramid
         self.config = config
         self.in_channels = in_channels
+        self.missing: MissingName = missing
         operator = LaplacianOperator(pyramid.graphs[0])
         self.blocks = nn.Sequential()
         width_before = in_channels
@@ -119,13 +132,36 @@ class DenseRegressor(nn.Module):
         """
         return to_sampling(self, sampling, disconnected=disconnected)
 
+    def predict(self, data: Data, **options: Any) -> Data:
+        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+
+        See `deepsphere.models.field_prediction.predict_fields`.
+        """
+        return predict_fields(self, data, **options)
+
     def forward(
-        self, signals: Float[Tensor, "*batch vertices in_channels"]
+        self,
+        signals: Float[Tensor, "*batch vertices in_channels"],
+        mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "*batch vertices out_channels"]:
-        """The numbers at every vertex."""
+        """The numbers at every vertex.
+
+        Parameters
+        ----------
+        signals : Tensor, shape (*batch, vertices, in_channels)
+        mask : Tensor of bool, optional
+            Of a shape that broadcasts to (*batch, vertices), True where a vertex is valid; only
+            with ``missing="renormalize"``. A vertex with NaN is never valid.
+
+        Returns
+        -------
+        Tensor, shape (*batch, vertices, out_channels)
+            At every vertex within reach of a valid one; 0 at others.
+        """
         check_signals(
             signals,
             num_vertices=self.pyramid.graphs[0].num_vertices,
             in_channels=self.in_channels,
         )
-        return self.head(self.blocks(signals))
+        features = observed_signals(signals, mask, missing=self.missing)
+        return values_of(run_layer(self.head, run_layer(self.blocks, features)))

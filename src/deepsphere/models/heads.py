@@ -8,6 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepsphere.layers.blocks import ConvName, make_conv
+from deepsphere.layers.masked import run_layer
+from deepsphere.layers.masked_signals import Signals
+from deepsphere.layers.masked_statistics import run_readout
 from deepsphere.layers.operator import LaplacianOperator
 from deepsphere.layers.statistics import ReadoutName, make_readout
 
@@ -70,11 +73,9 @@ class DenseHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.dense = make_dense(self.readout.num_features(in_channels), out_channels, bias=bias)
 
-    def describe(
-        self, feature_map: Float[Tensor, "*batch vertices in_channels"]
-    ) -> Float[Tensor, "*batch features"]:
-        """The statistics."""
-        return self.readout(feature_map)
+    def describe(self, feature_map: Signals) -> Float[Tensor, "*batch features"]:
+        """The statistics, of the valid vertices."""
+        return run_readout(self.readout, feature_map)
 
     def classify(
         self, features: Float[Tensor, "*batch features"]
@@ -82,9 +83,7 @@ class DenseHead(nn.Module):
         """The outputs for such statistics."""
         return self.dense(self.dropout(features))
 
-    def forward(
-        self, feature_map: Float[Tensor, "*batch vertices in_channels"]
-    ) -> Float[Tensor, "*batch out_channels"]:
+    def forward(self, feature_map: Signals) -> Float[Tensor, "*batch out_channels"]:
         """The outputs, one row per map."""
         return self.classify(self.describe(feature_map))
 
@@ -146,11 +145,10 @@ class ConvolutionHead(nn.Module):
                 'head="dense"'
             )
 
-    def describe(
-        self, feature_map: Float[Tensor, "*batch vertices in_channels"]
-    ) -> Float[Tensor, "*batch out_channels"]:
+    def describe(self, feature_map: Signals) -> Float[Tensor, "*batch out_channels"]:
         """The outputs: there is no layer after the statistics, so that they describe the map."""
-        return self.readout(self.conv(self.dropout(feature_map)))
+        logits = run_layer(self.conv, run_layer(self.dropout, feature_map))
+        return run_readout(self.readout, logits)
 
     def classify(
         self, features: Float[Tensor, "*batch out_channels"]
@@ -158,9 +156,7 @@ class ConvolutionHead(nn.Module):
         """The same."""
         return features
 
-    def forward(
-        self, feature_map: Float[Tensor, "*batch vertices in_channels"]
-    ) -> Float[Tensor, "*batch out_channels"]:
+    def forward(self, feature_map: Signals) -> Float[Tensor, "*batch out_channels"]:
         """The outputs, one row per map."""
         return self.classify(self.describe(feature_map))
 

@@ -11,10 +11,12 @@ from deepsphere.graph.coarsening import pyramid_from_spec
 from deepsphere.models.classifier import CNN, FCN
 from deepsphere.models.climate_unet import ClimateUNet
 from deepsphere.models.dense_regressor import DenseRegressor
+from deepsphere.models.recurrent_unet import RecurrentUNet
 from deepsphere.models.regressor import Regressor
 from deepsphere.models.rivals import UGSCNN, CNN2d, Cohen, CubeCNN, Esteves, PlanarCNN
 from deepsphere.models.specification import check_sampling
 from deepsphere.models.unet import UNet
+from deepsphere.models.weather_unet import WeatherUNet
 from deepsphere.sampling import (
     CubedSphere,
     Equiangular,
@@ -27,8 +29,21 @@ from deepsphere.sampling import (
 Rival = CNN2d | CubeCNN | Cohen | Esteves | PlanarCNN | UGSCNN
 """Any registered network to compare with: it keeps its `sampling`, the others a `pyramid`."""
 
-Model = FCN | CNN | Regressor | DenseRegressor | UNet | ClimateUNet | Rival
-"""Any registered model: a module with a `spec`, on signals (*batch, vertices, channels)."""
+Model = (
+    FCN
+    | CNN
+    | Regressor
+    | DenseRegressor
+    | UNet
+    | ClimateUNet
+    | RecurrentUNet
+    | WeatherUNet
+    | Rival
+)
+"""Any registered model: a module with a `spec`, on signals (*batch, vertices, channels).
+
+`RecurrentUNet` takes sequences of them, (*batch, frames, vertices, channels).
+"""
 
 MODELS: dict[str, type[Model]] = {
     "fcn": FCN,
@@ -37,6 +52,8 @@ MODELS: dict[str, type[Model]] = {
     "dense_regressor": DenseRegressor,
     "unet": UNet,
     "climate_unet": ClimateUNet,
+    "recurrent_unet": RecurrentUNet,
+    "weather_unet": WeatherUNet,
     "cnn2d": CNN2d,
     "cube_cnn": CubeCNN,
     "cohen": Cohen,

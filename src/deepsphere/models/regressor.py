@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from deepsphere.graph.coarsening import Pyramid
 from deepsphere.graph.options import Disconnected
 from deepsphere.layers.blocks import ActivationName, ConvName
+from deepsphere.layers.masked_signals import MissingName, check_missing, observed_signals
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.pooling import PoolName
 from deepsphere.layers.statistics import ReadoutName
+from deepsphere.models.field_prediction import Data, predict_fields
 from deepsphere.models.heads import DenseHead
 from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.specification import check_signals, plain_arguments
@@ -35,7 +37,7 @@ class Regressor(nn.Module):
         How many numbers per map.
     channels, kernel_size, pooling, readout, conv, normalization, affine, bias, activation
         As in `FCN`.
-    dropout, last_upsampled, head_bias
+    dropout, last_upsampled, head_bias, missing
         As in `FCN`.
 
     Raises
@@ -76,12 +78,15 @@ class Regressor(nn.Module):
         dropout: float = 0.0,
         last_upsampled: bool | None = None,
         head_bias: bool = True,
+        missing: MissingName = "raise",
     ) -> None:
         config = plain_arguments(locals())
         super().__init__()
+        check_missing(missing)
         self.pyramid = pyramid
         self.config = config
         self.in_channels = in_channels
+        self.missing: MissingName = missing
         operators = level_operators(pyramid)
         if last_upsampled is None:
             last_upsampled = allows_upsampled_end(pyramid, len(channels))
@@ -122,13 +127,36 @@ class Regressor(nn.Module):
         """
         return to_sampling(self, sampling, disconnected=disconnected)
 
+    def predict(self, data: Data, **options: Any) -> Data:
+        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+
+        See `deepsphere.models.field_prediction.predict_fields`.
+        """
+        return predict_fields(self, data, **options)
+
     def forward(
-        self, signals: Float[Tensor, "*batch vertices in_channels"]
+        self,
+        signals: Float[Tensor, "*batch vertices in_channels"],
+        mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "*batch out_channels"]:
-        """The numbers, one row per map."""
+        """The numbers, one row per map.
+
+        Parameters
+        ----------
+        signals : Tensor, shape (*batch, vertices, in_channels)
+        mask : Tensor of bool, optional
+            Of a shape that broadcasts to (*batch, vertices), True where a vertex is valid; only
+            with ``missing="renormalize"``. A vertex with NaN is never valid.
+
+        Returns
+        -------
+        Tensor, shape (*batch, out_channels)
+            Of a map without valid vertices: those of zero features.
+        """
         check_signals(
             signals,
             num_vertices=self.pyramid.graphs[0].num_vertices,
             in_channels=self.in_channels,
         )
-        return self.head(self.trunk(signals))
+        features = observed_signals(signals, mask, missing=self.missing)
+        return self.head(self.trunk(features))

@@ -92,6 +92,8 @@ def to_sampling(
     moved.load_state_dict(weights)
     for name, parameter in moved.named_parameters():
         parameter.requires_grad_(model.get_parameter(name).requires_grad)
+    if hasattr(inner, "field_description"):
+        moved.field_description = inner.field_description
     return moved.train(model.training)
 
 

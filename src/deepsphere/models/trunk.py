@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from deepsphere.graph.coarsening import Pyramid
 from deepsphere.layers import ConvBlock, LaplacianOperator, Pool, UpsampledNonlinearity
 from deepsphere.layers.blocks import ActivationName, BlockSequence, ConvName
+from deepsphere.layers.masked import run_layer
+from deepsphere.layers.masked_signals import Signals
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.pooling import PoolName
 
@@ -92,11 +94,18 @@ class Trunk(nn.Module):
         self.out_channels = in_channels
         self.out_level = level
 
-    def forward(
-        self, signals: Float[Tensor, "*batch vertices in_channels"]
-    ) -> Float[Tensor, "*batch out_vertices out_channels"]:
-        """The feature map of the last block, on the output level."""
-        return self.layers(signals)
+    def forward(self, signals: Signals) -> Signals:
+        """The feature map of the last block, on the output level.
+
+        Parameters
+        ----------
+        signals : Tensor or MaskedSignals, shape (*batch, vertices, in_channels)
+
+        Returns
+        -------
+        Tensor or MaskedSignals, shape (*batch, out_vertices, out_channels)
+        """
+        return run_layer(self.layers, signals)
 
 
 def level_operators(pyramid: Pyramid) -> list[LaplacianOperator]:

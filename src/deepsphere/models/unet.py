@@ -4,16 +4,25 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from deepsphere.graph.coarsening import Pyramid
 from deepsphere.graph.options import Disconnected
 from deepsphere.layers import ConvBlock, Pool, Unpool
 from deepsphere.layers.blocks import ActivationName, ConvName, make_conv
+from deepsphere.layers.masked import run_layer
+from deepsphere.layers.masked_signals import (
+    MissingName,
+    Signals,
+    check_missing,
+    concatenate,
+    observed_signals,
+    values_of,
+)
 from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.pooling import PoolName, UnpoolName
+from deepsphere.models.field_prediction import Data, predict_fields
 from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.specification import check_signals, plain_arguments
 from deepsphere.models.trunk import level_operators
@@ -51,6 +60,10 @@ class UNet(nn.Module):
         As in `ConvBlock`.
     head_bias : bool
         Bias of the last convolution.
+    missing : "raise" or "renormalize"
+        What to do with NaN in the signals, and whether there may be a mask. "raise": nothing, and
+        no mask; `deepsphere.training.predict` raises at NaN. "renormalize": they are missing
+        values, and all layers count what is valid alone (`deepsphere.layers.masked`).
 
     Raises
     ------
@@ -91,14 +104,17 @@ class UNet(nn.Module):
         bias: bool = False,
         activation: ActivationName = "relu",
         head_bias: bool = True,
+        missing: MissingName = "raise",
     ) -> None:
         config = plain_arguments(locals())
         super().__init__()
+        check_missing(missing)
         check_unpooling(unpooling)
         _check_levels(pyramid.num_levels, len(channels))
         self.pyramid = pyramid
         self.config = config
         self.in_channels = in_channels
+        self.missing: MissingName = missing
         operators = level_operators(pyramid)
 
         def block(level: int, width_before: int, width: int) -> ConvBlock:
@@ -166,24 +182,47 @@ class UNet(nn.Module):
         """
         return to_sampling(self, sampling, disconnected=disconnected)
 
+    def predict(self, data: Data, **options: Any) -> Data:
+        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+
+        See `deepsphere.models.field_prediction.predict_fields`.
+        """
+        return predict_fields(self, data, **options)
+
     def forward(
-        self, signals: Float[Tensor, "*batch vertices in_channels"]
+        self,
+        signals: Float[Tensor, "*batch vertices in_channels"],
+        mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "*batch vertices out_channels"]:
-        """The outputs at every vertex."""
+        """The outputs at every vertex.
+
+        Parameters
+        ----------
+        signals : Tensor, shape (*batch, vertices, in_channels)
+        mask : Tensor of bool, optional
+            Of a shape that broadcasts to (*batch, vertices), True where a vertex is valid; only
+            with ``missing="renormalize"``. A vertex with NaN is never valid.
+
+        Returns
+        -------
+        Tensor, shape (*batch, vertices, out_channels)
+            At every vertex within reach of a valid one; 0 at others.
+        """
         check_signals(
             signals,
             num_vertices=self.pyramid.graphs[0].num_vertices,
             in_channels=self.in_channels,
         )
-        signals = self.stem(signals)
-        skips = []
+        features = observed_signals(signals, mask, missing=self.missing)
+        features = run_layer(self.stem, features)
+        skips: list[Signals] = []
         for encode, pool in zip(self.encoder, self.pools, strict=True):
-            skips.append(encode(signals))
-            signals = pool(skips[-1])
-        signals = self.bottom(signals)
+            skips.append(run_layer(encode, features))
+            features = run_layer(pool, skips[-1])
+        features = run_layer(self.bottom, features)
         for decode in self.decoder:
-            signals = decode(signals, skips.pop())
-        return self.head(signals)
+            features = decode(features, skips.pop())
+        return values_of(run_layer(self.head, features))
 
 
 class DecoderLevel(nn.Module):
@@ -205,16 +244,22 @@ class DecoderLevel(nn.Module):
         self.up = up
         self.merge = merge
 
-    def forward(
-        self,
-        below: Float[Tensor, "*batch vertices_below channels_below"],
-        skip: Float[Tensor, "*batch vertices skip_channels"],
-    ) -> Float[Tensor, "*batch vertices channels"]:
-        """The feature map of this level."""
-        signals = self.up(self.unpool(below))
+    def forward(self, below: Signals, skip: Signals) -> Signals:
+        """The feature map of this level.
+
+        Parameters
+        ----------
+        below : Tensor or MaskedSignals, shape (*batch, vertices below, channels below)
+        skip : Tensor or MaskedSignals, shape (*batch, vertices, skip channels)
+
+        Returns
+        -------
+        Tensor or MaskedSignals, shape (*batch, vertices, channels)
+        """
+        signals = run_layer(self.up, run_layer(self.unpool, below))
         if self.merge is None:
             return signals
-        return self.merge(torch.cat([signals, skip], dim=-1))
+        return run_layer(self.merge, concatenate([signals, skip]))
 
 
 def check_unpooling(unpooling: UnpoolName) -> None:

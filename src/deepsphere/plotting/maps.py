@@ -18,7 +18,14 @@ from deepsphere.plotting.cells import (
     color_limits,
     raster_vertices,
 )
-from deepsphere.plotting.projections import EastSide, ProjectionName, View, graticule_lines
+from deepsphere.plotting.coastlines import CoastlinesLike, draw_coastlines
+from deepsphere.plotting.projections import (
+    EastSide,
+    ProjectionName,
+    View,
+    Window,
+    graticule_lines,
+)
 from deepsphere.plotting.style import (
     BLANK,
     INK,
@@ -49,6 +56,7 @@ def plot_map(
     unit: str = "",
     title: str = "",
     graticule: bool = True,
+    coastlines: CoastlinesLike | None = None,
     max_distance_deg: float | int | None = None,
     num_rows: int = 480,
 ) -> Figure:
@@ -83,6 +91,9 @@ def plot_map(
         Title of the map.
     graticule
         Whether to draw meridians and parallels every 30 degrees.
+    coastlines
+        :class:`~deepsphere.plotting.Coastlines` of a land mask on any sampling, or curves of unit
+        vectors of shape (points, 3); None for none.
     max_distance_deg
         Distance from a vertex beyond which the map is blank, degrees; None for the rule of
         :func:`deepsphere.plotting.nearest_vertices`.
@@ -123,6 +134,7 @@ def plot_map(
         vmax=vmax,
         title=title,
         graticule=graticule,
+        coastlines=coastlines,
         max_distance_deg=max_distance_deg,
         num_rows=num_rows,
     )
@@ -148,6 +160,7 @@ def plot_maps(
     unit: str = "",
     title: str = "",
     graticule: bool = True,
+    coastlines: CoastlinesLike | None = None,
     num_rows: int = 240,
 ) -> Figure:
     """A grid of maps with one colour scale in common.
@@ -160,10 +173,12 @@ def plot_maps(
         The sampling of all signals, or one sampling for each.
     num_columns
         Maps per row; None for at most four orthographic or three other maps.
-    projection, center, east, mark, cmap, vmin, vmax, colorbar, unit, graticule, num_rows
+    projection, center, east, mark, cmap, vmin, vmax, colorbar, unit, graticule
         As for :func:`plot_map`; the colour scale spans all signals.
     title
         Title above the grid.
+    coastlines, num_rows
+        As for :func:`plot_map`.
 
     Returns
     -------
@@ -216,6 +231,7 @@ def plot_maps(
             vmax=high,
             title=name,
             graticule=graticule,
+            coastlines=coastlines,
             num_rows=num_rows,
         )
     for axes in grid[len(pairs) :]:
@@ -244,8 +260,10 @@ def draw_map(
     vmax: float | int | None = None,
     title: str = "",
     graticule: bool = True,
+    coastlines: CoastlinesLike | None = None,
     max_distance_deg: float | int | None = None,
     num_rows: int = 480,
+    window: Window | None = None,
 ) -> ScalarMappable:
     """The drawing of one map on axes of yours, for figures composed by hand.
 
@@ -253,10 +271,15 @@ def draw_map(
     ----------
     axes
         Axes to draw on; their frame is replaced by the border of the map.
-    signal, sampling, mark, cmap, vmin, vmax, title, graticule, max_distance_deg, num_rows
+    signal, sampling, mark, cmap, vmin, vmax, title, graticule, coastlines
         As for :func:`plot_map`.
     view
         The projection and its centre.
+    max_distance_deg, num_rows
+        As for :func:`plot_map`.
+    window
+        The part of the map to be shown (left, right, bottom, top, in map coordinates), `num_rows`
+        pixels high; None for all of it.
 
     Returns
     -------
@@ -266,7 +289,7 @@ def draw_map(
     Raises
     ------
     ValueError
-        If the signal does not fit the sampling or a choice is unknown.
+        If the signal does not fit the sampling, a choice is unknown, or the window is empty.
 
     Examples
     --------
@@ -284,9 +307,20 @@ def draw_map(
             f"cmap must name a matplotlib colour map, got {cmap!r}; for instance 'viridis' or "
             f"'RdBu_r', all of them: matplotlib.colormaps"
         )
+    if window is not None and not (window[0] < window[1] and window[2] < window[3]):
+        raise ValueError(
+            f"window must be (left, right, bottom, top) in map coordinates, got {window}; "
+            "exchange the ends that are in the wrong order"
+        )
     norm = Normalize(*color_limits(values, vmin, vmax))
     border = draw_frame(axes, view, title=title, graticule=graticule)
+    if coastlines is not None:
+        draw_coastlines(
+            axes, coastlines, view, border=border, window=window, num_rows=max(num_rows, 720)
+        )
+        _set_window(axes, view, window)
     if mark == "dots":
+        _set_window(axes, view, window)
         shown = view.faces_viewer(sampling.points) & np.isfinite(values)
         size = float(np.clip(9000 / max(len(values), 1), 3, 36))
         return axes.scatter(
@@ -299,18 +333,18 @@ def draw_map(
             edgecolors=MUTED,  # keeps dots apart from a ground of the same lightness
             zorder=2,
         )
-    vertex = raster_vertices(sampling, view, num_rows, max_distance_deg)
+    vertex = raster_vertices(sampling, view, num_rows, max_distance_deg, window)
     image = axes.imshow(
         np.ma.masked_invalid(np.append(values, np.nan)[vertex]),
         origin="lower",
-        extent=(-view.half_width, view.half_width, -view.half_height, view.half_height),
+        extent=window or view.window,
         cmap=cmap,
         norm=norm,
         interpolation="none",
         zorder=1,
     )
     image.set_clip_path(border)
-    _set_window(axes, view)
+    _set_window(axes, view, window)
     return image
 
 
@@ -328,16 +362,17 @@ def draw_frame(axes: Axes, view: View, *, title: str = "", graticule: bool = Tru
             graticule_lines(view), colors=LINE, linewidths=0.4, alpha=0.55, zorder=3
         )
         axes.add_collection(lines, autolim=False)
-    _set_window(axes, view)
+    _set_window(axes, view, None)
     axes.set_aspect("equal")
     set_title(axes, title)
     return border
 
 
-def _set_window(axes: Axes, view: View) -> None:
-    """Show the whole map and a hair more, so that its border is not cut."""
-    axes.set_xlim(-1.01 * view.half_width, 1.01 * view.half_width)
-    axes.set_ylim(-1.01 * view.half_height, 1.01 * view.half_height)
+def _set_window(axes: Axes, view: View, window: Window | None) -> None:
+    """Show a part of the map, or all of it and a hair more, so that its border is not cut."""
+    left, right, bottom, top = window or tuple(1.01 * side for side in view.window)
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
 
 
 def _extension(values: np.ndarray, low: float | None, high: float | None) -> str:

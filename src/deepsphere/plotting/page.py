@@ -138,7 +138,8 @@ SCRIPT = """
     figure.layout.hoverlabel = {bgcolor: color("--paper"), bordercolor: color("--line"),
       font: {color: color("--ink")}};
     view.classList.add("ready");
-    Plotly.react(view.querySelector(".live"), figure.data, figure.layout, options)
+    Plotly.react(view.querySelector(".live"), {data: figure.data, layout: figure.layout,
+      frames: figure.frames, config: options})
       .catch(() => view.classList.remove("ready"));
   };
   const watcher = new IntersectionObserver(entries => entries.forEach(entry => {

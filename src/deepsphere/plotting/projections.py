@@ -1,4 +1,4 @@
-"""Views of the sphere: three map projections, centred anywhere, in both directions."""
+"""Views of the sphere: three map projections, centred anywhere, and curves cut to fit them."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float
 
 ProjectionName = Literal["mollweide", "orthographic", "equirectangular"]
 EastSide = Literal["right", "left"]
+Window = tuple[float, float, float, float]
+"""Left, right, bottom and top of a part of a map, in map coordinates."""
 
 _HALF_SIZES = {"mollweide": (2.0, 1.0), "orthographic": (1.0, 1.0), "equirectangular": (2.0, 1.0)}
 
@@ -19,8 +21,9 @@ class View:
 
     Mollweide: ``x = 2 lon / π cos θ, y = sin θ`` with ``2 θ + sin 2 θ = π sin lat`` (areas are
     true); orthographic: ``x = cos lat sin lon, y = sin lat`` (the globe from far away, front half
-    only); equirectangular: ``x = 2 lon / π, y = 2 lat / π``, where lon and lat are measured from
-    the centre. The first and last fill ``|x| <= 2, |y| <= 1``, the second the unit disc.
+    only); equirectangular (plate carrée): ``x = 2 lon / π, y = 2 lat / π``, where lon and lat are
+    measured from the centre. The first and last fill ``|x| <= 2, |y| <= 1``, the second the unit
+    disc.
 
     Parameters
     ----------
@@ -76,6 +79,11 @@ class View:
     def half_height(self) -> float:
         """Half of the height of the map."""
         return _HALF_SIZES[self.projection][1]
+
+    @property
+    def window(self) -> Window:
+        """The whole map."""
+        return -self.half_width, self.half_width, -self.half_height, self.half_height
 
     @property
     def rotation(self) -> Float[np.ndarray, "3 3"]:
@@ -202,18 +210,106 @@ def graticule_lines(
     for lon_deg, lat_deg in lines:
         lon, lat = np.radians(lon_deg), np.radians(lat_deg)
         points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], 1)
-        pieces += _cut(view, points)
+        pieces += cut_line(view, points)
     return pieces
 
 
-def _cut(view: View, points: Float[np.ndarray, "n 3"]) -> list[Float[np.ndarray, "points 2"]]:
-    """Project a curve and split it at the seam of the map and at the limb of the globe."""
-    positions, visible = view.project(points), view.faces_viewer(points)
-    # a jump of a tenth of the width is the seam, or so near to a pole that nothing is lost
-    jumps = np.abs(np.diff(positions[:, 0])) > view.half_width / 5
-    breaks = np.flatnonzero(jumps | (visible[1:] != visible[:-1])) + 1
-    runs = zip(np.split(positions, breaks), np.split(visible, breaks), strict=True)
-    return [run for run, shown in runs if len(run) > 1 and shown[0]]
+def cut_line(
+    view: View, points: Float[np.ndarray, "n 3"], *, max_step_deg: float | int = 3.0
+) -> list[Float[np.ndarray, "points 2"]]:
+    """A curve on the sphere as polylines of a map, cut exactly where it leaves the map.
+
+    Great-circle arcs between the points are split into steps, so that they bend as the map does.
+    Where an arc crosses the seam of the map, or the limb of the globe, one piece ends on the border
+    and the next begins on it.
+
+    Parameters
+    ----------
+    view
+        The map.
+    points
+        Unit vectors along the curve, shape (n, 3), neighbours less than half a turn apart; the
+        first is repeated at the end of a closed curve.
+    max_step_deg
+        Longest straight piece on the sphere, degrees, more than 0.
+
+    Returns
+    -------
+    list[Float[np.ndarray, "points 2"]]
+        Polylines of at least two points in map coordinates.
+
+    Raises
+    ------
+    ValueError
+        If ``max_step_deg`` is not positive.
+
+    Examples
+    --------
+    >>> angle = np.linspace(0, 2 * np.pi, 9)
+    >>> equator = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+    >>> [round(float(x), 6) for x, _ in cut_line(View("orthographic"), equator)[0][[0, -1]]]
+    [0.0, 1.0]
+    """
+    if not max_step_deg > 0:
+        raise ValueError(f"max_step_deg must be positive, got {max_step_deg}; use 3 for instance")
+    forward, east, _ = seen = view.rotation @ _refined(points, np.radians(max_step_deg)).T
+    if view.projection == "orthographic":
+        shown, side = forward > 0, forward
+        crosses = shown[1:] != shown[:-1]
+    else:
+        shown, side = np.ones(len(forward), bool), east
+        crosses = (east[1:] >= 0) != (east[:-1] >= 0)
+    before, after = side[:-1][crosses], side[1:][crosses]
+    share = before / (before - after)
+    first, last = seen[:, :-1][:, crosses], seen[:, 1:][:, crosses]
+    middle = first + share * (last - first)
+    at = np.flatnonzero(crosses)
+    if view.projection != "orthographic":
+        # the half plane in front of the poles is the middle of the map, that behind them the seam
+        behind = middle[0] < 0
+        at, middle, first, last = at[behind], middle[:, behind], first[:, behind], last[:, behind]
+    ends, starts = _on_border(view, middle, first), _on_border(view, middle, last)
+    positions = np.split((view.rotation.T @ seen).T, at + 1)
+    flags = np.split(shown, at + 1)
+    pieces = []
+    for index, (piece, visible) in enumerate(zip(positions, flags, strict=True)):
+        if not visible[0]:
+            continue
+        inside = view.project(piece)
+        start, end = starts[index - 1 : index] if index else starts[:0], ends[index : index + 1]
+        piece = np.concatenate([start, inside, end])
+        # a curve over a pole of the map jumps along its upper or lower border
+        jumps = np.abs(np.diff(piece[:, 0])) > view.half_width / 5
+        pieces += np.split(piece, np.flatnonzero(jumps) + 1)
+    return [piece for piece in pieces if len(piece) > 1]
+
+
+def _refined(points: Float[np.ndarray, "n 3"], max_step: float) -> Float[np.ndarray, "m 3"]:
+    """The curve with points added on its arcs, so that no step (radian) is longer than allowed."""
+    if len(points) < 2:
+        return points
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=1)  # of chords: near enough
+    counts = np.maximum(np.ceil(steps / max_step).astype(int), 1)
+    if (counts == 1).all():
+        return points
+    arc = np.repeat(np.arange(len(counts)), counts)
+    share = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)) / counts[arc]
+    fine = points[arc] + share[:, None] * (points[arc + 1] - points[arc])
+    fine = np.concatenate([fine, points[-1:]])
+    return fine / np.linalg.norm(fine, axis=1, keepdims=True)
+
+
+def _on_border(
+    view: View, seen: Float[np.ndarray, "3 n"], near: Float[np.ndarray, "3 n"]
+) -> Float[np.ndarray, "n 2"]:
+    """Positions of points of the limb or seam (in the frame of the view), on the side of others."""
+    seen = seen / np.linalg.norm(seen, axis=0)
+    if view.projection == "orthographic":
+        seen[0] = 0.0
+    else:
+        # a hair off the seam, on the side where the curve comes from
+        seen[1] = np.where(near[1] >= 0, 1e-12, -1e-12)
+    return view.project((view.rotation.T @ seen).T)
 
 
 def _mollweide_angle(lat: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

@@ -6,7 +6,7 @@ regions: the report finds them in an SVG and replaces them with the colours of t
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
@@ -83,16 +83,17 @@ def add_colorbar(
     unit: str = "",
     extend: str = "neither",
     shrink: float | int = 0.55,
+    place: Axes | None = None,
 ) -> Colorbar:
-    """Add a thin horizontal colour bar below the axes, labelled with the unit."""
+    """Add a thin horizontal colour bar below the axes, or on axes of its own, with its unit."""
+    room: dict[str, Any] = {"ax": axes, "shrink": shrink, "aspect": 34, "pad": 0.03}
+    if place is not None:
+        room = {"cax": place}
     colorbar = figure.colorbar(
         mappable,
-        ax=axes,
         orientation="horizontal",
-        shrink=shrink,
-        aspect=34,
-        pad=0.03,
         extend=extend,
+        **room,
     )
     colorbar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     colorbar.ax.tick_params(color=LINE, labelcolor=MUTED, labelsize=SMALL_SIZE, length=2)

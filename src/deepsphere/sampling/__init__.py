@@ -7,6 +7,7 @@ from deepsphere.sampling.gauss_legendre import GaussLegendre
 from deepsphere.sampling.healpix import Healpix, nested_to_ring, ring_to_nested
 from deepsphere.sampling.icosahedral import Icosahedral
 from deepsphere.sampling.protocol import Sampling, nearest_membership
+from deepsphere.sampling.rectilinear import Rectilinear
 from deepsphere.sampling.scattered import RandomUniform, Scattered
 from deepsphere.sampling.spec import sampling_from_spec
 from deepsphere.sampling.subset import Subset
@@ -19,6 +20,7 @@ SAMPLINGS: dict[str, type[Sampling]] = {
     "healpix": Healpix,
     "icosahedral": Icosahedral,
     "random_uniform": RandomUniform,
+    "rectilinear": Rectilinear,
     "scattered": Scattered,
     "subset": Subset,
 }
@@ -33,6 +35,7 @@ __all__ = [
     "Healpix",
     "Icosahedral",
     "RandomUniform",
+    "Rectilinear",
     "Sampling",
     "Scattered",
     "Subset",

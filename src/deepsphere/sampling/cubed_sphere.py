@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from deepsphere.geometry import triangle_areas
+from deepsphere.geometry import Polygons, convex_polygons, triangle_areas
 from deepsphere.sampling.checks import as_integer
 from deepsphere.sampling.protocol import Sampling
 
@@ -95,6 +95,17 @@ class CubedSphere(Sampling):
             (np.ones(len(parent)), (parent, np.arange(len(parent)))),
             shape=(coarse.num_vertices, self.num_vertices),
         )
+
+    def cells(self) -> Polygons:
+        """The projected squares, whose sides are great circles."""
+        corners = self._on_sphere(np.arange(self.subdivisions + 1.0))
+        around = [
+            corners[:, :-1, :-1],
+            corners[:, 1:, :-1],
+            corners[:, 1:, 1:],
+            corners[:, :-1, 1:],
+        ]
+        return convex_polygons(np.stack(around, axis=3).reshape(-1, 4, 3))
 
     def _compute_points(self) -> np.ndarray:
         return self._on_sphere(np.arange(self.subdivisions) + 0.5).reshape(-1, 3)

@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_matrix
 
+from deepsphere.geometry import Rectangles
 from deepsphere.sampling.arrays import Array
 from deepsphere.sampling.checks import as_integer
 from deepsphere.sampling.protocol import Sampling
-from deepsphere.sampling.rings import ring_areas, ring_overlaps, ring_points
+from deepsphere.sampling.rings import ring_areas, ring_cells, ring_overlaps, ring_points
 
 Poles = Literal[0, 1, 2, "south"]
 
@@ -154,6 +155,10 @@ class Equiangular(Sampling):
             (coarse._bounds(), coarse._ring_sizes()),
             paired=paired,
         )
+
+    def cells(self) -> Rectangles:
+        """Rectangles bounded by the parallels and meridians halfway between the vertices."""
+        return ring_cells(self._bounds(), self._ring_sizes())
 
     def to_grid(self, signals: Array) -> Array:
         """Signals as images: (*batch, vertices, channels) to (*batch, nlat, nlon, channels).

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import roots_legendre
 
+from deepsphere.geometry import Rectangles
 from deepsphere.sampling.checks import as_integer
 from deepsphere.sampling.protocol import Sampling
-from deepsphere.sampling.rings import ring_points
+from deepsphere.sampling.rings import ring_cells, ring_points
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,21 @@ class GaussLegendre(Sampling):
         if isinstance(self.nlon, int):
             return GaussLegendre(self.nlat // 2, self.nlon // 2)
         return GaussLegendre(self.nlat // 4 * 2, "octahedral")
+
+    def cells(self) -> Rectangles:
+        """Rectangles whose areas are the weights of the quadrature.
+
+        The parallels between them are where the weights of the rings to the north are used up; each
+        ring lies within its zone (theorem of Chebyshev, Markov and Stieltjes).
+        """
+        below = np.append(np.cumsum(self._rings()[1][::-1])[::-1], 0.0)
+        # from the nearer pole, where a colatitude is sensitive to rounding
+        height = np.minimum(below, below[::-1])
+        bounds = 2 * np.arcsin(np.sqrt(height / 2))
+        bounds[: len(bounds) // 2] = bounds[::-1][: len(bounds) // 2]
+        colatitudes = np.where(below > 1, bounds, np.pi - bounds)
+        colatitudes[0], colatitudes[-1] = 0.0, np.pi
+        return ring_cells(colatitudes, self._ring_sizes())
 
     def _rings(self) -> tuple[Float[np.ndarray, "nlat"], Float[np.ndarray, "nlat"]]:
         """Sine of the latitude and quadrature weight of each ring; the weights sum to 2."""

@@ -9,8 +9,10 @@ import numpy as np
 from jaxtyping import Int
 from scipy.sparse import csr_matrix
 
+from deepsphere.geometry import Pixels
 from deepsphere.sampling.arrays import Array
 from deepsphere.sampling.checks import as_integer, is_power_of_two, nearest_power_of_two
+from deepsphere.sampling.healpix_faces import face_numberings, split_cells
 from deepsphere.sampling.protocol import Sampling, read_only
 
 Ordering = Literal["nested", "ring"]
@@ -139,6 +141,14 @@ class Healpix(Sampling):
             If nside is 1 or not a power of two.
         """
         return self._membership_at(np.arange(self.num_vertices))
+
+    def cells(self) -> Pixels:
+        """The pixels with their true borders."""
+        rings = np.arange(self.num_vertices)
+        if self.ordering == "nested":
+            rings = healpix.nest2ring(self.nside, rings)
+        face, y, x = split_cells(face_numberings(self.nside)[1][rings], self.nside)
+        return Pixels(self.nside, face, x, y)
 
     def reorder(self, signals: Array, to: Ordering, *, axis: int = -2) -> Array:
         """Signals of this sampling in another order of the pixels.

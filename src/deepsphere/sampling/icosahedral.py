@@ -7,7 +7,13 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from deepsphere.geometry import triangle_areas, voronoi_areas
+from deepsphere.geometry import (
+    Polygons,
+    convex_polygons,
+    triangle_areas,
+    voronoi_areas,
+    voronoi_cells,
+)
 from deepsphere.sampling.checks import as_integer, is_power_of_two, nearest_power_of_two
 from deepsphere.sampling.protocol import Sampling, read_only
 
@@ -162,6 +168,13 @@ class Icosahedral(Sampling):
             columns = np.concatenate([kept, np.repeat(added, 2)])
             shares = np.concatenate([np.ones(num_coarse), np.full(len(ends), 0.5)])
         return csr_matrix((shares, (rows, columns)), shape=(num_coarse, self.num_vertices))
+
+    def cells(self) -> Polygons:
+        """The Voronoi cells, for the dual the faces."""
+        if not self.dual:
+            return voronoi_cells(self.points)
+        mesh = icosahedral_mesh(self.level)
+        return convex_polygons(mesh.vertices[mesh.faces])
 
     def _compute_points(self) -> np.ndarray:
         mesh = icosahedral_mesh(self.level)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
-from deepsphere.geometry import points_to_lonlat
+from deepsphere.geometry import Cells, points_to_lonlat, voronoi_cells
 
 if TYPE_CHECKING:
     from deepsphere.sampling.subset import Subset
@@ -155,6 +155,22 @@ class Sampling(ABC):
             If there is no coarser level.
         """
         return nearest_membership(self.points, self.coarsen().points)
+
+    def cells(self) -> Cells:
+        """The part of the sphere that each vertex stands for, for conservative regridding.
+
+        Unless the sampling knows better, the Voronoi cells. Their areas are `areas`.
+
+        Returns
+        -------
+        Polygons, rectangles between parallels and meridians, or HEALPix pixels.
+
+        Raises
+        ------
+        ValueError
+            If they are Voronoi cells and the points cannot be triangulated.
+        """
+        return voronoi_cells(self.points)
 
     def subset(self, selection: Bool[np.ndarray, "vertices"] | Int[np.ndarray, "kept"]) -> "Subset":
         """Part of the sampling that is selected by a mask or by indices.

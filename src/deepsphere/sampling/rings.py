@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 
+from deepsphere.geometry import Rectangles
+
 # Smaller shares of a cell are rounding at a common border.
 MIN_SHARE = 1e-9
 
@@ -51,6 +53,29 @@ def ring_areas(
     Area of each cell; they sum to 4π.
     """
     return np.repeat(2 * np.pi * _heights(bounds[:-1], bounds[1:]) / sizes, sizes)
+
+
+def ring_cells(bounds: Float[np.ndarray, "bounds"], sizes: Int[np.ndarray, "rings"]) -> Rectangles:
+    """Cells between parallels, each ring cut in equal parts, the first centered at longitude 0.
+
+    Parameters
+    ----------
+    bounds
+        Colatitudes between the rings, from 0 to π, one more than rings.
+    sizes
+        Number of cells of each ring.
+
+    Returns
+    -------
+    Rectangles
+    """
+    column = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    width = 2 * np.pi / np.repeat(sizes, sizes)
+    lat = np.pi / 2 - bounds
+    lat[0], lat[-1] = np.pi / 2, -np.pi / 2
+    return Rectangles(
+        np.repeat(lat[1:], sizes), np.repeat(lat[:-1], sizes), (column - 0.5) * width, width
+    )
 
 
 def ring_overlaps(fine: Rings, coarse: Rings, *, paired: bool = False) -> csr_matrix:

@@ -4,6 +4,7 @@ from typing import Any
 
 from deepsphere.tasks.classification import Classification, relative_change
 from deepsphere.tasks.classification_scores import classification_scores
+from deepsphere.tasks.forecasting import Forecasting
 from deepsphere.tasks.ranked_list_files import read_ranked_lists, write_ranked_lists
 from deepsphere.tasks.ranking import (
     RankedLists,
@@ -14,16 +15,26 @@ from deepsphere.tasks.ranking import (
 )
 from deepsphere.tasks.regression import Regression
 from deepsphere.tasks.retrieval import RetrievalScores, retrieval_scores, score_shapes
+from deepsphere.tasks.segmentation import NOT_LABELLED, Segmentation, balanced_weights
+from deepsphere.tasks.segmentation_scores import (
+    SegmentationCounts,
+    SegmentationScores,
+    average_precision,
+    count_segmentation,
+    segmentation_scores,
+)
 from deepsphere.tasks.triplet import semihard_triplet_loss
 from deepsphere.tasks.triplet_classification import TripletClassification
 
-Task = Classification | TripletClassification | Regression
+Task = Classification | TripletClassification | Regression | Segmentation | Forecasting
 """Any task: loss, metrics and a check of the targets."""
 
 TASKS: dict[str, type[Task]] = {
     "classification": Classification,
     "triplet_classification": TripletClassification,
     "regression": Regression,
+    "segmentation": Segmentation,
+    "forecasting": Forecasting,
 }
 
 
@@ -37,7 +48,7 @@ def task_from_spec(spec: dict[str, Any]) -> Task:
 
     Returns
     -------
-    Classification, TripletClassification or Regression
+    Classification, TripletClassification, Regression, Segmentation or Forecasting
         An equal task.
 
     Raises
@@ -57,22 +68,41 @@ def task_from_spec(spec: dict[str, Any]) -> Task:
             key: value for key, value in spec.items() if key not in ("task", "num_outputs")
         }
         return Regression(int(spec["num_outputs"]), **described)
+    if spec["task"] == "forecasting":
+        return Forecasting.from_spec(spec)
     class_names = tuple(spec["class_names"])
+    if spec["task"] == "segmentation":
+        weights = spec["class_weights"]
+        return Segmentation(
+            class_names,
+            class_weights=None if weights is None else tuple(map(float, weights)),
+            averaging=spec["averaging"],
+            background=spec["background"],
+            sampling=spec["sampling"],
+        )
     if spec["task"] == "classification":
         return Classification(class_names)
     return TripletClassification(class_names, spec["triplet_weight"], spec["margin"])
 
 
 __all__ = [
+    "NOT_LABELLED",
     "TASKS",
     "Classification",
+    "Forecasting",
     "RankedLists",
     "Regression",
     "RetrievalScores",
+    "Segmentation",
+    "SegmentationCounts",
+    "SegmentationScores",
     "Task",
     "TripletClassification",
+    "average_precision",
     "average_views",
+    "balanced_weights",
     "classification_scores",
+    "count_segmentation",
     "rank_by_class",
     "rank_by_descriptor",
     "rank_by_descriptor_within",
@@ -80,6 +110,7 @@ __all__ = [
     "relative_change",
     "retrieval_scores",
     "score_shapes",
+    "segmentation_scores",
     "semihard_triplet_loss",
     "task_from_spec",
     "write_ranked_lists",

@@ -11,15 +11,18 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from deepsphere.data.files import write_atomically
 from deepsphere.data.healpix_fits import Ordering
 from deepsphere.models import model_from_spec
+from deepsphere.models.field_description import FieldDescription, description_of
 from deepsphere.sampling import Healpix, Sampling, Subset
 from deepsphere.version import __version__
 
@@ -47,6 +50,8 @@ class Metadata:
         Specification of the task, see `deepsphere.tasks`.
     training
         How it was trained: names and numbers.
+    fields
+        Names and units of channels and outputs, see `deepsphere.models.field_description`.
     format
         Version of the format of the file.
     version
@@ -64,6 +69,7 @@ class Metadata:
     projection: dict[str, Any] | None = None
     task: dict[str, Any] | None = None
     training: dict[str, Any] | None = None
+    fields: dict[str, Any] | None = None
     format: int = FORMAT
     version: str = __version__
 
@@ -74,7 +80,8 @@ def checkpoint_entry(model: nn.Module, metadata: Metadata | None = None) -> dict
     Parameters
     ----------
     model
-        The model; the ordering of its sampling is filled in where `metadata` has none.
+        The model; the ordering of its sampling, and the names and units of its
+        `field_description`, are filled in where `metadata` has none.
     metadata
         What is known beside the model.
 
@@ -97,6 +104,8 @@ def checkpoint_entry(model: nn.Module, metadata: Metadata | None = None) -> dict
     metadata = metadata or Metadata()
     if metadata.ordering is None:
         metadata = replace(metadata, ordering=sampling_ordering(model_sampling(model)))
+    if metadata.fields is None:
+        metadata = replace(metadata, fields=description_of(model).values or None)
     entry = {"model": as_plain(spec, name="model.spec")}
     return entry | as_plain(asdict(metadata), name="metadata")
 
@@ -232,7 +241,8 @@ def load(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") ->
     """Model of a checkpoint, with its weights, in evaluation mode.
 
     The samplings, graphs and layers are built anew from the specification in the file; Lightning
-    is not needed.
+    is not needed. What the file knows of the inputs and outputs is its `field_description`, by
+    which `model.predict` takes fields with coordinates.
 
     Parameters
     ----------
@@ -269,6 +279,8 @@ def load(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") ->
         if name.startswith(PREFIX)
     }
     _load_weights(path, model, weights)
+    entry: Any = model
+    entry.field_description = _description(_metadata(content[ENTRY]))
     return model.to(device).eval()
 
 
@@ -290,11 +302,47 @@ def read_metadata(path: str | os.PathLike[str]) -> Metadata:
     FileNotFoundError, ValueError
         As `load`, as far as the reading goes.
     """
-    entry = _read(Path(path))[ENTRY]
+    return _metadata(_read(Path(path))[ENTRY])
+
+
+def _metadata(entry: Mapping[str, Any]) -> Metadata:
+    """The metadata in the entry of a checkpoint."""
     known = {field.name: entry[field.name] for field in fields(Metadata) if field.name in entry}
     if known.get("class_names") is not None:
         known["class_names"] = tuple(known["class_names"])
     return Metadata(**known)
+
+
+def _description(metadata: Metadata) -> FieldDescription:
+    """What a checkpoint knows of the inputs and outputs of its model."""
+    from deepsphere.tasks import Regression, Segmentation, task_from_spec
+
+    known: dict[str, Any] = {}
+    scaling = metadata.normalization or {}
+    if scaling.get("kind") == "channels":
+        known = {name: tuple(scaling[name]) for name in ("mean", "deviation")}
+    elif scaling:
+        known["needs"] = str(scaling.get("kind"))
+    if metadata.class_names is not None:
+        known["output_names"] = metadata.class_names
+    task = None if metadata.task is None else task_from_spec(metadata.task)
+    if isinstance(task, Segmentation):
+        known["interpret"] = task.probabilities
+    elif isinstance(task, Regression):
+        known |= {
+            "output_names": task.column_names,
+            "output_units": task.column_units,
+            "interpret": partial(_quantities, task),
+        }
+        # names that were made up say less than those of the fields
+        if task.names is None:
+            known.pop("output_names")
+    return FieldDescription.from_values(metadata.fields, **known)
+
+
+def _quantities(task: Any, outputs: np.ndarray) -> np.ndarray:
+    """Outputs of a regression in their units."""
+    return np.stack(list(task.quantities(outputs).values()), axis=-1)
 
 
 def read_spec(path: str | os.PathLike[str]) -> dict[str, Any]:

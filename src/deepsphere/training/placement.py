@@ -75,8 +75,9 @@ def place_signals(
     model
         The network.
     signals
-        Shape (signals, vertices, channels). NaN is what was not observed, to be left out where the
-        network is adapted and an error elsewhere.
+        Shape (signals, vertices, channels). NaN is what was not observed: missing values for a
+        network that takes them (``missing="renormalize"``), to be left out where another is
+        adapted, and an error elsewhere.
     sampling
         Of the signals, None if it is not known.
     ordering
@@ -106,12 +107,12 @@ def place_signals(
         order = _matching(own, sampling, mismatch)
         if own is not None:
             _check_channels(model, signals)
-        check_finite(signals)
+        _check_values(model, signals)
         return Placement(model, order, signals.shape[1])
     if own is not None:
         _check_vertices(own, signals)
         _check_channels(model, signals)
-    check_finite(signals)
+    _check_values(model, signals)
     return Placement(model, _reordering(own, ordering, mismatch), signals.shape[1])
 
 
@@ -157,7 +158,9 @@ def name_of(sampling: Sampling) -> str:
 def _adapted(model: nn.Module, own: Sampling, given: Sampling, signals: np.ndarray) -> Placement:
     """The network on the vertices that were observed in all signals."""
     check_finite(np.nan_to_num(signals, nan=0.0, posinf=np.inf, neginf=-np.inf))
-    kept = np.flatnonzero(~np.isnan(signals).any(axis=(0, 2)))
+    kept = np.arange(signals.shape[1])
+    if not _takes_missing(model):
+        kept = np.flatnonzero(~np.isnan(signals).any(axis=(0, 2)))
     if len(kept) == 0:
         raise ValueError(
             "signals must have a vertex that was observed in all of them, got none without NaN; "
@@ -262,6 +265,18 @@ def _check_vertices(own: Sampling, signals: np.ndarray) -> None:
             "transfer them to that sampling, or ask for the network on theirs: "
             'mismatch="adapt", --adapt'
         )
+
+
+def _takes_missing(model: nn.Module) -> bool:
+    """Whether NaN are missing values to a network."""
+    return getattr(model, "missing", "raise") == "renormalize"
+
+
+def _check_values(model: nn.Module, signals: np.ndarray) -> None:
+    """Raise unless all values are finite, but for NaN where the network takes them."""
+    if _takes_missing(model):
+        signals = np.nan_to_num(signals, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    check_finite(signals)
 
 
 def _check_channels(model: Any, signals: np.ndarray) -> None:

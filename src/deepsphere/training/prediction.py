@@ -1,13 +1,14 @@
 """Predictions of a trained model for signals in memory, with every input checked."""
 
+from collections.abc import Iterable
 from typing import get_args
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import nn
 
 from deepsphere.data.healpix_fits import Ordering
+from deepsphere.models.batches import run_in_batches
 from deepsphere.sampling import Healpix, Sampling, Subset, sampling_from_spec
 from deepsphere.training.checkpoint import model_sampling, sampling_ordering
 from deepsphere.training.placement import Mismatch, guess_sampling, name_of, place_signals
@@ -30,7 +31,8 @@ def predict(
     model
         A model of `deepsphere.models`; its mode is put back afterwards.
     signals
-        Shape (signals, vertices, channels), finite; with "adapt", NaN is what was not observed.
+        Shape (signals, vertices, channels), finite, but that NaN is what was not observed for a
+        network with ``missing="renormalize"``, or with "adapt".
     batch_size
         How many signals are in memory of the device at a time.
     ordering
@@ -42,8 +44,9 @@ def predict(
         What to do when the signals are in RING order and the model in NESTED, or the reverse:
         "raise", or "reorder" the signals (and predictions for each vertex back). "adapt" takes
         them as they are: on another resolution, on the whole sphere for a network trained on a
-        part of it, without the vertices where any of them is NaN. The graphs of the network are
-        built anew for what is left (`deepsphere.models.retargeting.to_sampling`).
+        part of it, without the vertices where any of them is NaN if the network does not take
+        missing values. Its graphs are built anew for what is left
+        (`deepsphere.models.retargeting.to_sampling`).
     progress
         Show a bar when it takes longer than two seconds.
 
@@ -191,31 +194,22 @@ def _check_axes(signals: np.ndarray) -> None:
         )
 
 
+def _with_bar(starts: range) -> Iterable[int]:
+    """The starts of batches behind a progress bar."""
+    from deepsphere.training.progress import track
+
+    return track(starts, "predicting", total=len(starts))
+
+
 def _run(model: nn.Module, signals: np.ndarray, *, batch_size: int, progress: bool) -> np.ndarray:
     """Outputs, batch by batch, on the device and in the dtype of the model."""
-    parameter = next(model.parameters(), torch.zeros(0))
-    starts = range(0, len(signals), batch_size)
-    batches = starts
-    if progress:
-        from deepsphere.training.progress import track
-
-        batches = track(starts, "predicting", total=len(starts))
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            outputs = [
-                model(torch.tensor(signals[start : start + batch_size]).to(parameter))
-                for start in batches
-            ]
-    finally:
-        model.train(was_training)
-    predictions = torch.cat(outputs).float().cpu().numpy()
+    follow = _with_bar if progress else iter
+    predictions = run_in_batches(model, signals, batch_size=batch_size, follow=follow)
     num_bad = int((~np.isfinite(predictions)).sum())
     if num_bad:
         raise ValueError(
             f"predictions must be finite, got {num_bad} of {predictions.size} that are not, from "
-            f"signals up to {np.abs(signals).max():.3g}; scale the signals as those of the "
+            f"signals up to {np.nanmax(np.abs(signals)):.3g}; scale the signals as those of the "
             "training, or train anew if the weights are not finite"
         )
     return predictions

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from deepsphere.models.field_prediction import Data, predict_fields
 from deepsphere.models.heads import make_dense
 from deepsphere.models.rivals.rotation_convolution import (
     RotationConvolution,
@@ -155,6 +156,13 @@ class Cohen(nn.Module):
     ) -> Float[Tensor, "*batch out_channels"]:
         """The logits of the classes for such descriptors."""
         return self.dense(features)
+
+    def predict(self, data: Data, **options: Any) -> Data:
+        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+
+        See `deepsphere.models.field_prediction.predict_fields`.
+        """
+        return predict_fields(self, data, **options)
 
     def forward(
         self, signals: Float[Tensor, "*batch vertices in_channels"]

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from deepsphere.models.field_prediction import Data, predict_fields
 from deepsphere.models.heads import make_dense
 from deepsphere.models.rivals.rounded_arrays import RoundedArrays
 from deepsphere.models.rivals.sphere_transform import (
@@ -206,6 +207,13 @@ class Esteves(nn.Module):
     ) -> Float[Tensor, "*batch out_channels"]:
         """The outputs for descriptors, by dropout and the last dense layer."""
         return self.classes(self.dropout(features))
+
+    def predict(self, data: Data, **options: Any) -> Data:
+        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+
+        See `deepsphere.models.field_prediction.predict_fields`.
+        """
+        return predict_fields(self, data, **options)
 
     def forward(
         self, signals: Float[Tensor, "*batch vertices in_channels"]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deepsphere.models.field_prediction import Data, predict_fields
 from deepsphere.models.heads import make_dense
 from deepsphere.models.rivals.healpix_image import block_vertices
 from deepsphere.models.specification import check_signals, plain_arguments
@@ -138,6 +139,13 @@ class PlanarCNN(nn.Module):
     ) -> Float[Tensor, "*batch out_channels"]:
         """The outputs for descriptors, by the dense layer; with "mean" the same."""
         return self.head.classify(features)
+
+    def predict(self, data: Data, **options: Any) -> Data:
+        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+
+        See `deepsphere.models.field_prediction.predict_fields`.
+        """
+        return predict_fields(self, data, **options)
 
     def forward(
         self, signals: Float[Tensor, "*batch vertices in_channels"]

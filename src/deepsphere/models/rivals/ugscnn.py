@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from deepsphere.layers.normalization import BatchNorm
 from deepsphere.layers.resampling import Resample
 from deepsphere.layers.statistics import ReadoutName
+from deepsphere.models.field_prediction import Data, predict_fields
 from deepsphere.models.heads import DenseHead
 from deepsphere.models.rivals.mesh_operators import mesh_derivatives, mesh_laplacian
 from deepsphere.models.specification import check_sampling, check_signals, plain_arguments
@@ -136,6 +137,13 @@ class UGSCNN(nn.Module):
     ) -> Float[Tensor, "*batch out_channels"]:
         """The logits for descriptors, by dropout and the dense layer."""
         return self.head.classify(features)
+
+    def predict(self, data: Data, **options: Any) -> Data:
+        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+
+        See `deepsphere.models.field_prediction.predict_fields`.
+        """
+        return predict_fields(self, data, **options)
 
     def forward(
         self, signals: Float[Tensor, "*batch vertices in_channels"]

@@ -1,0 +1,198 @@
+"""The climate experiment: networks that find cyclones and atmospheric rivers, told apart by AP."""
+
+from functools import partial
+from pathlib import Path
+
+from deepsphere.experiments.climate_config import ClimateNetwork, ClimateRecipe
+from deepsphere.experiments.climate_costs import TimedMaps, measure_climate_costs
+from deepsphere.experiments.climate_data import (
+    EventParts,
+    check_data,
+    digest_of_maps,
+    keep_parts,
+    open_parts,
+)
+from deepsphere.experiments.climate_record import ClimateKey, ClimateRecord
+from deepsphere.experiments.climate_rows import ClimateMeasured, row_names
+from deepsphere.experiments.climate_run import run_network
+from deepsphere.experiments.config import short_hash
+from deepsphere.experiments.network_costs import TableCosts, kept_costs
+from deepsphere.experiments.options import RunOptions
+from deepsphere.experiments.output import RUN_FOLDER
+from deepsphere.experiments.results import check_claim_names
+from deepsphere.experiments.run_progress import RunProgress, run_progress
+from deepsphere.experiments.training_record import read_record
+from deepsphere.experiments.training_run import RECORD_FILE, check_machine
+from deepsphere.version import __version__
+
+
+def check_run(recipe: ClimateRecipe, options: RunOptions, data: Path | None) -> None:
+    """Raise unless the recipe can be run on this machine and its claims are about its rows.
+
+    Parameters
+    ----------
+    recipe
+        What to run.
+    options
+        How this machine computes.
+    data
+        Where the maps lie; looked into later, by `experiment_fingerprint`.
+
+    Raises
+    ------
+    ValueError
+        If a claim is about nothing that is measured, the recipe is about maps that are not named,
+        or the machine has no such accelerator.
+    """
+    check_claim_names(recipe.claims, [name for name, _ in row_names(recipe)])
+    check_data(recipe, data)
+    check_machine(options)
+
+
+def experiment_fingerprint(recipe: ClimateRecipe, data: Path | None) -> str:
+    """What has to be equal for the finished trainings in a folder to be kept.
+
+    Parameters
+    ----------
+    recipe
+        Its rows, seeds, title and claims do not count: more may be compared later.
+    data
+        Where the maps lie; None where they are simulated.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there are no maps, or they cannot be simulated.
+    """
+    section = recipe.data.model_dump(mode="json")
+    return f"{short_hash(section)}-{digest_of_maps(recipe, data)}"
+
+
+def training_fingerprint(recipe: ClimateRecipe, network: ClimateNetwork, data: str) -> str:
+    """What has to be equal for a finished training of a network to be kept.
+
+    Parameters
+    ----------
+    recipe, network
+        All that decides what the training does.
+    data
+        Fingerprint of the experiment.
+
+    Returns
+    -------
+    str
+    """
+    decisive = [
+        network.model_dump(mode="json", exclude={"name", "training"}),
+        recipe.training_of(network).model_dump(mode="json", exclude={"num_threads", "most_epochs"}),
+    ]
+    return f"{short_hash(decisive)}-{data}-{__version__}"
+
+
+def run_keys(recipe: ClimateRecipe) -> list[ClimateKey]:
+    """The trainings of a recipe, all networks before the next seed.
+
+    Parameters
+    ----------
+    recipe
+        With its networks and seeds.
+
+    Returns
+    -------
+    list of ClimateKey
+    """
+    return [ClimateKey(network, seed) for seed in recipe.seeds for network in recipe.networks]
+
+
+def measure_climate(
+    recipe: ClimateRecipe,
+    output: Path,
+    *,
+    fingerprint: str,
+    data: Path | None,
+    options: RunOptions,
+) -> ClimateMeasured:
+    """All trainings of a recipe, and the costs; what is finished is kept.
+
+    Parameters
+    ----------
+    recipe
+        What to run.
+    output
+        A prepared folder; each training has its own in ``runs``.
+    fingerprint
+        See `experiment_fingerprint`.
+    data
+        Where the maps lie; None where they are simulated.
+    options
+        How this machine computes.
+
+    Returns
+    -------
+    ClimateMeasured
+    """
+    runs = output / RUN_FOLDER
+    records: dict[ClimateKey, ClimateRecord] = {}
+    expected = {
+        network.name: training_fingerprint(recipe, network, fingerprint)
+        for network in recipe.networks
+    }
+    for key in run_keys(recipe):
+        path = runs / key.folder / RECORD_FILE
+        record = read_record(path, expected[key.network.name], ClimateRecord)
+        if record is not None:
+            records[key] = record
+    missing = [key for key in run_keys(recipe) if key not in records]
+    num_epochs = max(recipe.training_of(network).epochs for network in recipe.networks)
+    with run_progress(len(missing), num_epochs, shown=options.progress) as progress:
+        parts = open_parts(recipe, data=data)
+        costs = _costs(recipe, runs, parts, fingerprint, progress)
+        if missing:
+            parts = keep_parts(parts, progress.announce)
+        for key in missing:
+            progress.announce(f"{key.title}: building graphs")
+            records[key] = run_network(
+                recipe,
+                key,
+                parts,
+                folder=runs / key.folder,
+                fingerprint=expected[key.network.name],
+                options=RunOptions(options.accelerator, options.devices, options.precision),
+                callbacks=[progress.callback(key.title)],
+            )
+    return ClimateMeasured(
+        records={key: records[key] for key in run_keys(recipe)},
+        costs=costs,
+        class_names=tuple(parts.train.class_names),
+        num_maps=parts.num_maps,
+        notes=tuple(parts.train.notes),
+    )
+
+
+def _costs(
+    recipe: ClimateRecipe,
+    runs: Path,
+    parts: EventParts,
+    fingerprint: str,
+    progress: RunProgress,
+) -> TableCosts | None:
+    """The costs in the folder, or measured now: before anything is trained on this machine."""
+    if recipe.costs is None:
+        return None
+    train = parts.train
+    maps = TimedMaps(train.sampling.spec, train.num_channels, len(train.class_names))
+    networks = [network.model_dump(mode="json") for network in recipe.networks]
+    expected = f"{short_hash([recipe.costs.model_dump(mode='json'), networks])}-{fingerprint}"
+    measure = partial(
+        measure_climate_costs,
+        recipe,
+        recipe.costs,
+        maps,
+        fingerprint=expected,
+        announce=progress.announce,
+    )
+    return kept_costs(runs / "costs.json", expected, measure)

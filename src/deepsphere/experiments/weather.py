@@ -1,0 +1,206 @@
+"""The weather experiment: networks that forecast fields, beside forecasts without a network."""
+
+import time
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from deepsphere.data.files import write_atomically
+from deepsphere.experiments.config import short_hash
+from deepsphere.experiments.options import RunOptions
+from deepsphere.experiments.output import RUN_FOLDER
+from deepsphere.experiments.results import check_claim_names
+from deepsphere.experiments.run_progress import run_progress
+from deepsphere.experiments.training_record import read_record
+from deepsphere.experiments.training_run import RECORD_FILE, check_machine
+from deepsphere.experiments.weather_config import WeatherNetwork, WeatherRecipe
+from deepsphere.experiments.weather_data import (
+    WeatherParts,
+    digest_of_fields,
+    open_fields,
+    open_parts,
+)
+from deepsphere.experiments.weather_record import BaselineRecord, WeatherKey, WeatherRecord
+from deepsphere.experiments.weather_rows import FieldNames, WeatherMeasured, row_names
+from deepsphere.experiments.weather_run import run_network
+from deepsphere.experiments.weather_scores import lead_scores, score_baselines
+from deepsphere.version import __version__
+
+BASELINE_FILE = "baselines.json"
+
+
+def check_run(recipe: WeatherRecipe, options: RunOptions, data: Path | None) -> None:
+    """Raise unless the recipe can be run on this machine and its claims are about its rows.
+
+    Parameters
+    ----------
+    recipe
+        What to run.
+    options
+        How this machine computes.
+    data
+        The file of the fields; None where weather is simulated.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file does not hold such fields, a claim is about nothing that is measured, or the
+        machine has no such accelerator.
+    """
+    check_machine(options)
+    names = FieldNames.of(open_fields(recipe, data))
+    check_claim_names(recipe.claims, [name for name, _ in row_names(recipe, names)])
+
+
+def experiment_fingerprint(recipe: WeatherRecipe, data: Path | None) -> str:
+    """What has to be equal for the finished trainings in a folder to be kept.
+
+    Parameters
+    ----------
+    recipe
+        Its networks, seeds, title and claims do not count: more may be compared later.
+    data
+        The file of the fields; None where weather is simulated.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, it does not hold such fields, or they cannot be simulated.
+    """
+    section = recipe.data.model_dump(mode="json")
+    return f"{short_hash(section)}-{digest_of_fields(recipe, data)}"
+
+
+def training_fingerprint(recipe: WeatherRecipe, network: WeatherNetwork, data: str) -> str:
+    """What has to be equal for a finished training of a network to be kept.
+
+    Parameters
+    ----------
+    recipe, network
+        All that decides what the training does.
+    data
+        Fingerprint of the experiment.
+
+    Returns
+    -------
+    str
+    """
+    decisive = [
+        network.model_dump(mode="json", exclude={"name", "training"}),
+        recipe.training_of(network).model_dump(mode="json", exclude={"num_threads", "most_epochs"}),
+        _known_lags(recipe),
+    ]
+    return f"{short_hash(decisive)}-{data}-{__version__}"
+
+
+def run_keys(recipe: WeatherRecipe) -> list[WeatherKey]:
+    """The trainings of a recipe, all networks before the next seed.
+
+    Parameters
+    ----------
+    recipe
+        With its networks and seeds.
+
+    Returns
+    -------
+    list of WeatherKey
+    """
+    return [WeatherKey(network, seed) for seed in recipe.seeds for network in recipe.networks]
+
+
+def measure_weather(
+    recipe: WeatherRecipe,
+    output: Path,
+    *,
+    fingerprint: str,
+    data: Path | None,
+    options: RunOptions,
+) -> WeatherMeasured:
+    """All trainings of a recipe, and the forecasts without a network; what is finished is kept.
+
+    Parameters
+    ----------
+    recipe
+        What to run.
+    output
+        A prepared folder; each training has its own in ``runs``.
+    fingerprint
+        See `experiment_fingerprint`.
+    data
+        The file of the fields; None where weather is simulated.
+    options
+        How this machine computes.
+
+    Returns
+    -------
+    WeatherMeasured
+    """
+    runs = output / RUN_FOLDER
+    records: dict[WeatherKey, WeatherRecord] = {}
+    expected = {
+        network.name: training_fingerprint(recipe, network, fingerprint)
+        for network in recipe.networks
+    }
+    for key in run_keys(recipe):
+        path = runs / key.folder / RECORD_FILE
+        record = read_record(path, expected[key.network.name], WeatherRecord)
+        if record is not None:
+            records[key] = record
+    missing = [key for key in run_keys(recipe) if key not in records]
+    num_epochs = max(recipe.training_of(network).epochs for network in recipe.networks)
+    with run_progress(len(missing), num_epochs, shown=options.progress) as progress:
+        parts = open_parts(recipe, data=data, announce=progress.announce)
+        progress.announce("forecasts without a network")
+        baselines = _baselines(recipe, runs / BASELINE_FILE, parts, fingerprint)
+        for key in missing:
+            progress.announce(f"{key.title}: building graphs")
+            records[key] = run_network(
+                recipe,
+                key,
+                parts,
+                folder=runs / key.folder,
+                fingerprint=expected[key.network.name],
+                options=RunOptions(options.accelerator, options.devices, options.precision),
+                callbacks=[progress.callback(key.title)],
+            )
+    return WeatherMeasured(
+        records={key: records[key] for key in run_keys(recipe)},
+        baselines=baselines,
+        names=FieldNames.of(parts.series),
+        notes=parts.notes,
+    )
+
+
+def _known_lags(recipe: WeatherRecipe) -> list[int]:
+    """Lags of all networks, which decide from where all of them are scored."""
+    lags = [recipe.training_of(network).input_lags for network in recipe.networks]
+    return sorted({lag for of_network in lags for lag in of_network})
+
+
+def _baselines(
+    recipe: WeatherRecipe, path: Path, parts: WeatherParts, fingerprint: str
+) -> BaselineRecord:
+    """The forecasts without a network, those in the file or made now."""
+    expected = f"{short_hash(_known_lags(recipe))}-{fingerprint}-{__version__}"
+    try:
+        found = BaselineRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        found = None
+    if found is not None and found.fingerprint == expected:
+        return found
+    start = time.perf_counter()
+    scores = score_baselines(recipe, parts)
+    record = BaselineRecord(
+        fingerprint=expected,
+        seconds=time.perf_counter() - start,
+        scores={name: lead_scores(of_name) for name, of_name in scores.items()},
+    )
+    with write_atomically(path, overwrite=True) as temporary:
+        temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return record
