@@ -208,7 +208,10 @@ def test_changes_are_values_of_toml():
         (["demo", "--quik"], "No such option: --quik"),
         (["reproduce"], "NAME"),
         (["reproduce", "digit"], "'digit', did you mean digits?; recipes: "),
-        (["train", "blocks"], "experiment must be one of digits, shapes, cosmology, got 'blocks'"),
+        (
+            ["train", "blocks"],
+            "experiment must be one of digits, shapes, cosmology, climate, got 'blocks'",
+        ),
         (["train", "digits", "--epochs", "0"], "--epochs"),
         (["train", "digits", "--precision", "8"], "--precision"),
         (["train", "digits", "--devices", "x"], "devices must be auto, a number of them"),

@@ -16,7 +16,7 @@ from deepsphere.benchmarks.registry import SUITES
 from deepsphere.benchmarks.roofline import Bound, Roof, layer_bound
 from deepsphere.benchmarks.run import output_files, run_suite
 from deepsphere.benchmarks.shapes import LayerShape, layer_operator
-from deepsphere.benchmarks.suites import block, filter, graph, network, scaling
+from deepsphere.benchmarks.suites import block, filter, graph, network, regridding, scaling
 from deepsphere.benchmarks.suites.networks import convolution_weights, plain_copy
 from deepsphere.benchmarks.timing import AGREEMENT, relative_error
 from deepsphere.benchmarks.variants import COO, EAGER, GEOMETRIC, LAYER_VARIANTS
@@ -203,3 +203,23 @@ def test_file_for_several_suites_is_rejected(tmp_path):
     assert output_files(["graph"], tmp_path / "a.json") == [tmp_path / "a.json"]
     with pytest.raises(ValueError, match=r"output must be a folder for 2 suites, got the file"):
         output_files(["graph", "block"], tmp_path / "a.json")
+
+
+def test_regridding_is_measured_and_exact(setting):
+    found = list(regridding.run(replace(setting, quick=True, with_peers=True)))
+    works = {(measurement.work, measurement.variant) for measurement in found}
+    assert works == {("conservative", OURS), ("barycentric", OURS)}
+    (conservative,) = [m for m in found if m.work == "conservative"]
+    assert conservative.median is not None
+    assert conservative.error is not None
+    assert conservative.error < regridding.AGREEMENT
+    case = regridding.RegriddingCase("healpix:2", "icosahedral:1")
+    (peer,) = [m for m in regridding.measure_regridding(case, setting) if m.variant == "healpy"]
+    assert peer.median is None
+    assert peer.note == "peers were not asked for; pass --peers"
+
+
+def test_regridding_has_to_be_fast_enough(setting):
+    (required,) = regridding.requirements(setting)
+    assert required.case == "equiangular:90x180 -> healpix:64"
+    assert required.at_most == 20_000  # milliseconds

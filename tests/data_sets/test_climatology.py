@@ -188,9 +188,11 @@ def test_positions_are_coordinates():
 
 
 def test_fields_that_are_not_known_are_rejected(unchecked):
-    with pytest.raises(ValueError, match="names must be of sin_lat, .*, got 'lat'"):
+    with pytest.raises(ValueError, match=r"names must be of sin_lat, .*, got 'lat'"):
         position_fields(SAMPLING, ("lat",))
-    with pytest.raises(ValueError, match=r"names must be different ones of sin_year, .*\('moon',\)"):
+    with pytest.raises(
+        ValueError, match=r"names must be different ones of sin_year, .*\('moon',\)"
+    ):
         ComputedFields(("moon",), SAMPLING)
     year = ComputedFields(("sin_year",), SAMPLING)
     with pytest.raises(ValueError, match="parts must have channels with different names, got"):

@@ -108,20 +108,22 @@ def test_series_that_do_not_fit_are_rejected(unchecked):
         array_series(values[:, :5], hourly(4), SAMPLING)
     with pytest.raises(ValueError, match="times must be one for each of 4 fields, got 3"):
         array_series(values, hourly(3), SAMPLING)
-    with pytest.raises(ValueError, match=r"channel_names must be different and not empty, got \('a"):
+    with pytest.raises(
+        ValueError, match=r"channel_names must be different and not empty, got \('a"
+    ):
         array_series(values, hourly(4), SAMPLING, channel_names=("a", "a"))
     with pytest.raises(ValueError, match="units must be one for each of 2 channels, got 1"):
         array_series(values, hourly(4), SAMPLING, units=("K",))
     with pytest.raises(ValueError, match=r"static must have shape \(12 vertices, 1 fields\), got"):
         array_series(values, hourly(4), SAMPLING, static=np.zeros((11, 1)))
+    static = np.zeros((12, 1))
+    static[3] = np.nan
     with pytest.raises(ValueError, match="static must be finite, got 1 values that are not"):
-        static = np.zeros((12, 1))
-        static[3] = np.nan
         array_series(values, hourly(4), SAMPLING, static=static)
     with pytest.raises(ValueError, match="static_names must come with static fields"):
         array_series(values, hourly(4), SAMPLING, static_names=("oro",))
+    boundary = ComputedFields(("sin_year",), Healpix(2))
     with pytest.raises(ValueError, match="boundary must be sampled as the series is"):
-        boundary = ComputedFields(("sin_year",), Healpix(2))
         array_series(values, hourly(4), SAMPLING, boundary=boundary)
     with pytest.raises(ValueError, match="a channel of field_0, field_1 that is missing at all"):
         array_series(values * np.nan, hourly(4), SAMPLING).without_empty()
@@ -131,7 +133,9 @@ def test_reading_what_is_not_there_is_rejected(unchecked):
     series = make_series()
     with pytest.raises(ValueError, match="indices must be between 0 and 19, got 20"):
         series.read([0, 20])
-    with pytest.raises(ValueError, match=r"times must be among those of a, b, .* got 2020-01-01T01"):
+    with pytest.raises(
+        ValueError, match=r"times must be among those of a, b, .* got 2020-01-01T01"
+    ):
         series.at(np.array(["2020-01-01T01"], "datetime64[s]"))
     with pytest.raises(ValueError, match="start and stop must leave a time of 2020-01-01 to"):
         series.between("2021")
@@ -150,7 +154,9 @@ def test_reading_what_is_not_there_is_rejected(unchecked):
 
 
 @pytest.mark.parametrize("missing", [(), (4,), (0, 9, 10), (3, 7, 11, 12)])
-@pytest.mark.parametrize(("lags", "step", "number"), [((-2, -1, 0), 1, 3), ((-2, 0), 2, 2), ((0,), 3, 1)])
+@pytest.mark.parametrize(
+    ("lags", "step", "number"), [((-2, -1, 0), 1, 3), ((-2, 0), 2, 2), ((0,), 3, 1)]
+)
 def test_windows_are_all_in_which_nothing_is_missing(missing, lags, step, number):
     series = make_series(missing=missing)
     there = set(range(20)) - set(missing)
@@ -187,7 +193,9 @@ def test_windows_left_out_are_noted():
 
 
 def test_series_without_a_window_is_rejected_with_the_reason():
-    with pytest.raises(ValueError, match="must hold 6 times in a row for a window, got 4 times over"):
+    with pytest.raises(
+        ValueError, match="must hold 6 times in a row for a window, got 4 times over"
+    ):
         Windows(make_series(4), num_iterations=3)
     every_other = make_series(missing=tuple(range(3, 20, 3)))
     with pytest.raises(ValueError, match=r"gaps, the first of 1 missing after 2020-01-01T12:00"):
@@ -304,14 +312,18 @@ def test_files_that_are_no_series_are_rejected(tmp_path):
     data = dataset()
     with pytest.raises(ValueError, match="data must have a dimension of dates to be a series, got"):
         open_series(data.isel(time=0, drop=True))
-    with pytest.raises(ValueError, match="static and boundary must be among .*, got 'land'"):
+    with pytest.raises(ValueError, match=r"static and boundary must be among .*, got 'land'"):
         open_series(data, static=["land"])
     with pytest.raises(ValueError, match="must change in the course of time, got 'oro'"):
         open_series(data, variables=["t", "oro"])
-    with pytest.raises(ValueError, match="data must have a variable on the grid with the dimension"):
+    with pytest.raises(
+        ValueError, match="data must have a variable on the grid with the dimension"
+    ):
         open_series(data, boundary=["t", "sun"])
     with pytest.raises(FileNotFoundError, match="path must name a file of fields"):
         open_series(Path(tmp_path / "none.nc"))
     levels = xr.concat([data["oro"], data["oro"]], "level")
-    with pytest.raises(ValueError, match="static must be fields on the grid alone, got 'levels' on"):
+    with pytest.raises(
+        ValueError, match="static must be fields on the grid alone, got 'levels' on"
+    ):
         open_series(data.assign(levels=levels), variables="t", static=["levels"])

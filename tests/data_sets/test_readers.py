@@ -63,7 +63,7 @@ def test_csv_has_vertices_in_rows(tmp_path: Path, header: str) -> None:
 def test_missing_file_and_unknown_suffix_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"file of signals, got .*a\.npy"):
         read_signals(tmp_path / "a.npy")
-    with pytest.raises(ValueError, match=r"one of \.npy, \.npz, \.csv, \.fits, got .*a\.docx"):
+    with pytest.raises(ValueError, match=r"one of \.npy, .*\.fits, \.nc, \.zarr, got .*a\.docx"):
         read_signals(tmp_path / "a.docx")
 
 

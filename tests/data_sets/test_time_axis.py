@@ -201,7 +201,9 @@ def test_time_that_is_not_there_is_rejected():
     axis = TimeAxis(every(6, 5))
     with pytest.raises(ValueError, match=r"one of 2020-02-27 to 2020-02-28 in steps of 6 hours"):
         axis.index_of("2020-02-27T07")
-    with pytest.raises(ValueError, match=r"time must be one of the calendar 'standard', got 'soon'"):
+    with pytest.raises(
+        ValueError, match=r"time must be one of the calendar 'standard', got 'soon'"
+    ):
         axis.index_of("soon")
     with pytest.raises(ValueError, match=r"calendar 'standard', got 'noleap'; use the times"):
         axis.indices_of(model_times("noleap", 2))

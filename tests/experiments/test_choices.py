@@ -4,6 +4,8 @@ from typing import get_args
 
 import pytest
 
+from deepsphere.data.axis_symmetries import AxisMotions
+from deepsphere.experiments.climate_config import ClimateNetwork, ClimateTraining
 from deepsphere.experiments.config import GraphSection, Section
 from deepsphere.experiments.digits_config import ModelSection, RivalSection, TrainingSection
 from deepsphere.graph.sphere_graph import Weights
@@ -12,6 +14,8 @@ from deepsphere.layers.normalization import NormalizationName
 from deepsphere.layers.pooling import PoolName
 from deepsphere.layers.statistics import ReadoutName
 from deepsphere.models.rivals.cnn2d import GridPooling, LatitudePadding
+from deepsphere.tasks.valid_vertices import Averaging
+from deepsphere.training.event_data import Frames
 from deepsphere.training.optimization import Schedule
 
 # the published quirk of an icosahedral model, and a schedule with numbers of its own
@@ -31,6 +35,9 @@ LEFT_OUT = {"keep_first", "step"}
         (RivalSection, "latitude_padding", LatitudePadding),
         (RivalSection, "readout", ReadoutName),
         (TrainingSection, "schedule", Schedule),
+        (ClimateTraining, "averaging", Averaging),
+        (ClimateTraining, "symmetries", AxisMotions),
+        (ClimateNetwork, "frames", Frames),
     ],
 )
 def test_recipe_offers_what_the_library_has(section: type[Section], field: str, choices: object):

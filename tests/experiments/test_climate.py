@@ -11,7 +11,7 @@ import torch
 from deepsphere.data.climate_channels import CHANNEL_NAMES, CLASS_NAMES, CLASS_WEIGHTS
 from deepsphere.data.event_sets import array_events
 from deepsphere.experiments import climate as climate_module
-from deepsphere.experiments import climate_report
+from deepsphere.experiments import climate_costs, climate_report
 from deepsphere.experiments.climate import (
     check_run,
     experiment_fingerprint,
@@ -19,6 +19,7 @@ from deepsphere.experiments.climate import (
     training_fingerprint,
 )
 from deepsphere.experiments.climate_config import ClimateNetwork, ClimateRecipe
+from deepsphere.experiments.climate_costs import TimedMaps, _weigh
 from deepsphere.experiments.climate_data import (
     EventParts,
     digest_of_maps,
@@ -38,6 +39,7 @@ from deepsphere.experiments.climate_rows import (
 from deepsphere.experiments.climate_run import build_domain, build_network, task_of
 from deepsphere.experiments.climate_scores import score_maps, score_names
 from deepsphere.experiments.climate_single import evaluate_one, train_one, train_request
+from deepsphere.experiments.networks_config import CostsSection
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.run import reproduce
@@ -94,14 +96,16 @@ def changed(section: str, **values: Any) -> ClimateRecipe:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished experiment, with its report."""
+    """The folder of a finished experiment, with its report; memory is not measured."""
     output = tmp_path_factory.mktemp("climate") / "out"
     recipe = mini(
         costs={"batch_sizes": [1, 2], "min_repeats": 1, "seconds": 0.0},
         reference={"somebody": {"mAP [%]": 50.0}},
         reference_source="A paper.",
     )
-    reproduce(recipe, output, command="c", options=CPU)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(climate_costs, "_weigh", lambda *_: 1.0)
+        reproduce(recipe, output, command="c", options=CPU)
     return output
 
 
@@ -223,7 +227,7 @@ def test_published_weights_and_scaling_are_of_the_published_classes_and_channels
     with pytest.raises(ValueError, match="must not be 'published' for the classes background, sto"):
         task_of(recipe.training, data)
     scaled = changed("data", scaling="published")
-    with pytest.raises(ValueError, match="data.scaling must not be 'published' for the channels a"):
+    with pytest.raises(ValueError, match=r"data.scaling must not be 'published' for the chan"):
         maps_of(scaled, parts, recipe.networks[0], recipe.training, seed=0)
 
 
@@ -342,7 +346,8 @@ def test_fingerprints_change_with_what_decides_and_with_nothing_else():
         assert (other == training_fingerprint(recipe, network, "d")) is is_same
 
 
-def test_frames_are_learned_stacked_and_one_after_the_other(tmp_path, trained):
+def test_frames_are_learned_stacked_and_one_after_the_other(tmp_path, trained, monkeypatch):
+    monkeypatch.setattr(climate_costs, "_weigh", lambda *_: 1.0)
     recipe = mini(**TEMPORAL, costs={"batch_sizes": [2], "min_repeats": 1, "seconds": 0.0})
     reproduce(recipe, tmp_path / "out", command="c", options=CPU)
     found = measures(tmp_path / "out")
@@ -353,6 +358,16 @@ def test_frames_are_learned_stacked_and_one_after_the_other(tmp_path, trained):
         again = {row.name: row.measured for row in results.rows}
         name = read_metadata(checkpoint).training["network"]["name"]
         assert again["mean AP"] == pytest.approx(found[f"{name}, mean AP"], rel=1e-9), frames
+
+
+@pytest.mark.slow
+def test_memory_is_measured_in_a_process_of_its_own():
+    recipe = mini(**TEMPORAL)
+    section = CostsSection(batch_sizes=(2,), min_repeats=1, seconds=0.0)
+    maps = TimedMaps("icosahedral:4", 16, 3)
+    sizes = [_weigh(recipe, section, maps, network.name) for network in recipe.networks]
+    assert min(sizes) > 0
+    assert sizes[2] > sizes[0]  # all frames are kept for the backward pass
 
 
 def test_original_maps_are_learned_where_they_are_named(tmp_path, trained):
@@ -467,7 +482,7 @@ def test_probabilities_of_every_vertex_are_predicted(tmp_path, finished):
 
 def test_network_is_chosen_by_name_and_is_a_u_net_by_default(tmp_path):
     path = tmp_path / "trial.toml"
-    text = f"""
+    text = """
 experiment = "climate"
 title = "trial"
 [simulation]
@@ -481,12 +496,12 @@ num_threads = 1
 [[networks]]
 name = "alone"
 model = "dense_regressor"
-graph = {{ weights = "gaussian", num_levels = 1 }}
-config = {{ channels = [2], kernel_size = 1 }}
+graph = { weights = "gaussian", num_levels = 1 }
+config = { channels = [2], kernel_size = 1 }
 [[networks]]
 name = "a net"
-graph = {{ weights = "gaussian", num_levels = 2 }}
-config = {{ channels = [2, 2], stem_channels = 2, kernel_size = 2 }}
+graph = { weights = "gaussian", num_levels = 2 }
+config = { channels = [2, 2], stem_channels = 2, kernel_size = 2 }
 """
     path.write_text(text)
     request = TrainingRequest(recipe=str(path))
@@ -532,7 +547,7 @@ def test_maps_of_other_classes_are_refused(tmp_path, finished):
     )
     save(tmp_path / "other.ckpt", model, metadata=changed_names)
     with pytest.raises(
-        ValueError, match="data must hold maps with the channels TMQ, .*, DUST, got"
+        ValueError, match=r"data must hold maps with the channels TMQ, .*, DUST, got"
     ):
         evaluate_one(tmp_path / "other.ckpt", command="c")
 

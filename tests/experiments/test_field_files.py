@@ -116,6 +116,15 @@ def test_one_field_is_read_by_name_and_time(tmp_path):
             read_field(tmp_path / "in.nc", index=index, channel=channel)
 
 
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_two_numbers_for_missing_values_do_not_stop_writing(tmp_path, suffix):
+    data = weather()
+    data.sst.encoding = {"_FillValue": np.float32(np.nan), "missing_value": np.float32(-9.97e36)}
+    write_dataset(tmp_path / f"out{suffix}", data)
+    xr.testing.assert_equal(open_dataset(tmp_path / f"out{suffix}").load(), weather())
+    assert "missing_value" in data.sst.encoding
+
+
 def test_store_is_replaced_as_a_whole(tmp_path):
     write_dataset(tmp_path / "out.zarr", weather())
     with pytest.raises(FileExistsError, match=r"must not exist yet, got an existing store"):
@@ -123,6 +132,23 @@ def test_store_is_replaced_as_a_whole(tmp_path):
     write_dataset(tmp_path / "out.zarr", weather()[["sst"]], overwrite=True)
     assert list(open_dataset(tmp_path / "out.zarr").data_vars) == ["sst"]
     assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
+
+
+def test_commands_predict_and_draw_fields(tmp_path, checkpoint, capsys):
+    pytest.importorskip("matplotlib")
+    from deepsphere.cli import main
+
+    write_dataset(tmp_path / "in.nc", weather())
+    files = [str(tmp_path / name) for name in ("model.ckpt", "in.nc", "out.nc")]
+    assert main(["predict", *files]) == 0
+    assert "sst predicted for time 3, lat 8, lon 16, on Equiangular" in capsys.readouterr().out
+    assert main(["plot", files[2], str(tmp_path / "map.png"), "--channel", "sst"]) == 0
+    assert main(["predict", *files, "--overwrite", "--sampling", "healpix:2"]) != 0
+    assert "--sampling must not be given with an OUTPUT that keeps" in capsys.readouterr().err
+    # without coordinates in the output, a file of fields is one of signals
+    files[2] = str(tmp_path / "out.npz")
+    assert main(["predict", *files, "--channels", "sst"]) == 0
+    assert np.load(files[2])["predictions"].shape == (3, 128, 1)
 
 
 def test_field_is_drawn_with_its_name(tmp_path):

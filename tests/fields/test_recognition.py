@@ -156,12 +156,22 @@ def test_columns_that_overlap_out_of_step_are_refused():
         sampling_from_dataset(grid(CELLS, np.arange(26) * 15.0 * 24.5 / 25))
 
 
+def test_missing_columns_are_filled_in():
+    lon = np.delete(EVEN, [5, 6, 7])
+    data = grid(CELLS, lon)
+    fields = from_xarray(data)
+    assert fields.sampling.base.num_vertices == 12 * 24
+    np.testing.assert_allclose(fields.sampling.base.areas, Equiangular(12, 24).areas, rtol=1e-9)
+    assert fields.restore(fields.signals).identical(data)
+
+
 REGIONS = {
     "Europe": (np.arange(35.0, 70, 1.5), np.arange(-10.0, 40, 2)),
     "across the date line": (np.arange(10.0, -30, -2), np.arange(160.0, 200, 2)),
     "cap": (np.arange(60.0, 91, 2), np.arange(0.0, 360, 10)),
     "band": (np.arange(-20.0, 21, 2), np.arange(0.0, 360, 10)),
     "uneven": (np.array([1.0, 2, 4, 7]), np.array([3.0, 5, 6, 9, 12])),
+    "one column": (np.array([10.0, 12, 14]), np.array([3.0])),
     "one row": (np.array([10.0]), np.array([3.0, 5, 7])),
     "fine": (np.arange(45, 47, 0.01), np.arange(5, 8, 0.01)),
 }
@@ -250,6 +260,17 @@ def test_latitudes_on_two_dimensions_go_before_those_of_a_turned_pole():
     assert fields.restore(fields.signals).identical(data)
     turned = data.transpose("rlon", "rlat")
     assert from_xarray(turned).restore(from_xarray(turned).signals).identical(turned)
+
+
+def test_numbers_of_rows_do_not_stand_before_latitudes():
+    lat = 40 + np.arange(5.0)[:, None] + 0.1 * np.arange(6)
+    lon = 5 + np.arange(6.0) + 0.2 * np.arange(5)[:, None]
+    data = xr.Dataset(
+        {"t": (("y", "x"), field(lat, lon))},
+        {"y": range(5), "x": range(6), "lat": (("y", "x"), lat), "lon": (("y", "x"), lon)},
+    )
+    fields = from_xarray(data)
+    np.testing.assert_allclose(fields.signals[:, 0], expected(fields.sampling), atol=1e-6)
 
 
 def test_axes_repeated_on_two_dimensions_are_a_grid():

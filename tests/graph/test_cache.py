@@ -255,9 +255,18 @@ def test_files_left_by_an_interrupted_process_are_cleared(folder):
     assert clear_cache() == 2
 
 
-def test_version_covers_every_file_that_the_solvers_import():
+@pytest.mark.parametrize(
+    ("first", "files", "besides"),
+    [
+        # which pixels are neighbors is a fact of HEALPix
+        (["optimal_rows", "optimal_symmetric"], cache._SOLVER_FILES, {"pixel_neighbors"}),
+        (["cell_overlap"], cache._OVERLAP_FILES, {"cache", "notice"}),
+    ],
+    ids=["weights", "overlaps"],
+)
+def test_version_covers_every_file_that_the_solvers_import(first, files, besides):
     room = Path(cache.__file__).parent
-    waiting, seen = ["optimal_rows", "optimal_symmetric"], set()
+    waiting, seen = list(first), set()
     while waiting:
         name = waiting.pop()
         if name in seen:
@@ -268,5 +277,4 @@ def test_version_covers_every_file_that_the_solvers_import():
                 "deepsphere.graph."
             ):
                 waiting.append(node.module.rsplit(".", 1)[1])
-    # which pixels are neighbors is a fact of HEALPix
-    assert seen - {"pixel_neighbors"} == set(cache._SOLVER_FILES)
+    assert seen - besides == set(files)

@@ -6,7 +6,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from deepsphere.geometry import random_rotations, triangle_areas, voronoi_areas
+from deepsphere.graph import notice
 from deepsphere.graph.cell_overlap import overlap_areas
 from deepsphere.graph.transfer import TRANSFERS, transfer_matrix
 from deepsphere.sampling import (
@@ -133,105 +133,94 @@ def test_barycentric_in_a_flat_triangulation_keeps_constants():
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=pair_name)
-def test_overlaps_sum_to_the_cells(source, target):
-    areas = overlap_areas(source, target).toarray()
-    np.testing.assert_allclose(areas.sum(axis=1), voronoi_areas(target.points), atol=1e-12)
-    np.testing.assert_allclose(areas.sum(axis=0), voronoi_areas(source.points), atol=1e-12)
+def test_conservative_keeps_the_global_mean(source, target):
+    matrix = transfer_matrix(source, target, "conservative")
+    np.testing.assert_allclose(target.areas @ matrix, source.areas, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("source", "target"), PAIRS[:6], ids=pair_name)
-def test_overlap_keeps_the_integral(source, target):
-    x = np.random.default_rng(0).standard_normal(source.num_vertices)
-    moved = transfer_matrix(source, target, "overlap") @ x
-    before = voronoi_areas(source.points) @ x
-    assert voronoi_areas(target.points) @ moved == pytest.approx(before, abs=1e-9)
+def test_conservative_weights_are_shares_of_the_target_cell():
+    source, target = Equiangular(nlat=4, nlon=5), Fibonacci(20)
+    shares = overlap_areas(source, target).toarray() / target.areas[:, None]
+    matrix = transfer_matrix(source, target, "conservative")
+    np.testing.assert_allclose(matrix.toarray(), shares, atol=1e-14)
 
 
-def counted_overlaps(source, target):
-    """Areas of many small cells, added up; a border crosses about sqrt(200000) of them."""
-    dense = Fibonacci(200_000).points
-    nearest_source = (dense @ source.points.T).argmax(axis=1)
-    nearest_target = (dense @ target.points.T).argmax(axis=1)
-    counted = np.zeros((target.num_vertices, source.num_vertices))
-    np.add.at(counted, (nearest_target, nearest_source), 4 * np.pi / len(dense))
-    return counted
-
-
-def test_overlap_agrees_with_counting():
-    """Many points, each counted for the pair of cells that it falls in."""
-    source, target = RandomUniform(12, seed=0), Fibonacci(9)
-    counted = counted_overlaps(source, target)
-    np.testing.assert_allclose(overlap_areas(source, target).toarray(), counted, atol=2e-3)
-
-
-def test_overlap_of_octants():
-    octahedron = np.concatenate([np.eye(3), -np.eye(3)])
-    lon = np.rad2deg(np.arctan2(octahedron[:, 1], octahedron[:, 0]))
-    source = Scattered(lon, np.rad2deg(np.arcsin(octahedron[:, 2])))
-    turned = octahedron @ np.array([[1, 1, 0], [-1, 1, 0], [0, 0, np.sqrt(2)]]) / np.sqrt(2)
-    lon = np.rad2deg(np.arctan2(turned[:, 1], turned[:, 0]))
-    target = Scattered(lon, np.rad2deg(np.arcsin(turned[:, 2])))
-    areas = overlap_areas(source, target).toarray()
-    # a face of the cube and the same turned by 45 degrees about its center share an octagon
-    corner = np.array([1.0, np.tan(np.pi / 8), 1.0]) / np.linalg.norm([1, np.tan(np.pi / 8), 1])
-    corner_next = corner * [1, -1, 1]
-    octagon = 8 * triangle_areas(np.array([0, 0, 1.0]), corner_next, corner)
-    assert areas[2, 2] == pytest.approx(octagon, abs=1e-12)
-    assert areas[5, 5] == pytest.approx(octagon, abs=1e-12)
-
-
-def test_overlap_of_cells_beyond_a_hemisphere():
-    """Points in a cap: the outer cells reach around the sphere."""
-    source, target = cap(20, 12), Healpix(nside=2)
-    for one, other in ((source, target), (target, source), (source, cap(50, 7))):
-        areas = overlap_areas(one, other).toarray()
-        np.testing.assert_allclose(areas.sum(axis=1), voronoi_areas(other.points), atol=1e-9)
-        np.testing.assert_allclose(areas.sum(axis=0), voronoi_areas(one.points), atol=1e-9)
-        np.testing.assert_allclose(areas, counted_overlaps(one, other), atol=3e-3)
-
-
-def test_overlap_does_not_depend_on_the_orientation():
-    rotation = random_rotations(1, seed=0)[0]
-    source, target = Fibonacci(40), Healpix(nside=2)
-
-    def turned(sampling):
-        points = sampling.points @ rotation.T
-        lon = np.rad2deg(np.arctan2(points[:, 1], points[:, 0])) % 360
-        return Scattered(lon, np.rad2deg(np.arcsin(points[:, 2])))
-
-    expected = overlap_areas(source, target).toarray()
-    result = overlap_areas(turned(source), turned(target)).toarray()
-    np.testing.assert_allclose(result, expected, atol=1e-10)
-
-
-def test_overlap_of_a_subset_takes_the_covered_part():
+@pytest.mark.parametrize("method", TRANSFERS)
+def test_subset_takes_the_part_that_it_reaches(method):
     base, target = Healpix(nside=4), Fibonacci(60)
     keep = np.flatnonzero(base.points[:, 2] > 0.1)
-    whole = overlap_areas(base, target).toarray()[:, keep]
-    matrix = transfer_matrix(base.subset(keep), target, "overlap").toarray()
-    covered = whole.sum(axis=1)
-    inside = covered > 1e-12
-    np.testing.assert_allclose(matrix[inside], whole[inside] / covered[inside, None], atol=1e-12)
-    nearest = transfer_matrix(base.subset(keep), target, "nearest").toarray()
-    np.testing.assert_array_equal(matrix[~inside], nearest[~inside])
+    whole = transfer_matrix(base, target, method).toarray()[:, keep]
+    matrix = transfer_matrix(base.subset(keep), target, method).toarray()
+    reached = whole.sum(axis=1)
+    inside = reached > 0
+    np.testing.assert_allclose(matrix[inside], whole[inside] / reached[inside, None], atol=1e-12)
+    np.testing.assert_array_equal(matrix[~inside], 0)
     assert 0 < inside.sum() < 60
 
 
-def test_overlap_to_a_subset_is_its_rows():
+def test_conservative_keeps_the_mean_over_the_common_part():
+    source = Healpix(nside=4).subset(np.arange(70))
+    target = Fibonacci(80).subset(np.arange(5, 60))
+    common = overlap_areas(source, target)
+    field = np.random.default_rng(0).standard_normal(70)
+    moved = transfer_matrix(source, target, "conservative") @ field
+    by_target, by_source = (np.asarray(common.sum(axis=axis)).ravel() for axis in (1, 0))
+    assert by_target @ moved == pytest.approx(by_source @ field, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", TRANSFERS)
+def test_transfer_to_a_subset_is_its_rows(method):
     source, base = Fibonacci(60), Healpix(nside=4)
     keep = np.array([3, 100, 7])
-    whole = transfer_matrix(source, base, "overlap").toarray()
-    part = transfer_matrix(source, base.subset(keep), "overlap").toarray()
+    whole = transfer_matrix(source, base, method).toarray()
+    part = transfer_matrix(source, base.subset(keep), method).toarray()
     np.testing.assert_allclose(part, whole[keep], atol=1e-15)
+
+
+def test_conservative_round_trip_of_a_smooth_field_converges():
+    """To first order: halving the cells halves the error."""
+    errors = []
+    for size in (8, 16, 32):
+        source, target = Equiangular(size, 2 * size), Healpix(nside=size // 2)
+        field = source.points[:, 0] * source.points[:, 1] + source.points[:, 2]
+        forth = transfer_matrix(source, target, "conservative")
+        back = transfer_matrix(target, source, "conservative")
+        errors.append(
+            np.sqrt(np.average((back @ (forth @ field) - field) ** 2, weights=source.areas))
+        )
+    assert errors[1] < 0.6 * errors[0]
+    assert errors[2] < 0.6 * errors[1]
+
+
+def test_overlaps_of_large_samplings_are_kept_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPSPHERE_CACHE", str(tmp_path))
+    source, target = Equiangular(20, 110), Healpix(nside=2)
+    first = transfer_matrix(source, target, "conservative")
+    (kept,) = tmp_path.glob("overlap-*.npz")
+    before = kept.stat().st_mtime_ns
+    second = transfer_matrix(source, target, "conservative")
+    assert kept.stat().st_mtime_ns == before
+    assert (first != second).nnz == 0
+    transfer_matrix(target, source, "conservative")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_long_overlaps_are_announced(caplog, monkeypatch):
+    monkeypatch.setattr(notice, "PATIENCE", 0.0)
+    transfer_matrix(Fibonacci(33), Healpix(nside=1), "conservative")
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert "overlaps of the cells of Fibonacci(num_vertices=33) and Healpix(nside=1" in message
+    assert "method='barycentric' needs no solving" in message
 
 
 def test_unknown_method_is_rejected(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(ValueError, match="one of nearest, barycentric, overlap, got 'cubic'"):
+    with pytest.raises(ValueError, match="one of nearest, barycentric, conservative, got 'cubic'"):
         transfer_matrix(Healpix(nside=1), Healpix(nside=1), "cubic")
 
 
-@pytest.mark.parametrize("method", ["barycentric", "overlap"])
+@pytest.mark.parametrize("method", ["barycentric", "conservative"])
 def test_three_points_are_rejected(method):
     source = Scattered(np.array([0.0, 90.0, 180.0]), np.array([0.0, 10.0, 20.0]))
     with pytest.raises(ValueError, match="at least 4 points"):

@@ -210,4 +210,8 @@ def test_transfer_from_and_to_any_sampling_keeps_constants(name, method):
     for source, target in ((sampling, other), (other, sampling)):
         matrix = transfer_matrix(source, target, method)
         assert matrix.data.min() > 0
-        np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-12)
+        # what a part of a sphere does not reach has an empty row
+        sums = np.asarray(matrix.sum(axis=1)).ravel()
+        reached = sums > 0
+        assert reached.all() or source.kind == "subset"
+        np.testing.assert_allclose(sums[reached], 1, atol=1e-12)

@@ -315,6 +315,27 @@ def test_descriptions_that_do_not_fit_are_refused(values, message):
         FieldDescription(**values)
 
 
+def test_networks_that_need_more_than_fields_are_refused():
+    model = dense()
+    model.field_description = FieldDescription(needs="forecast")
+    with pytest.raises(
+        ValueError, match=r"must take fields alone .*prepared as 'forecast'; a fore"
+    ):
+        model.predict(weather())
+
+
+def test_segmentation_gives_a_probability_of_each_class(tmp_path):
+    from deepsphere.tasks import Segmentation
+    from deepsphere.training.checkpoint import Metadata, load, save
+
+    task = Segmentation(("background", "cyclone"))
+    metadata = Metadata(task=task.spec, class_names=task.class_names)
+    save(tmp_path / "model.ckpt", dense(outputs=2), metadata=metadata)
+    predicted = load(tmp_path / "model.ckpt").predict(weather())
+    assert list(predicted.data_vars) == ["background", "cyclone"]
+    np.testing.assert_allclose(predicted.background + predicted.cyclone, 1, atol=1e-6)
+
+
 def test_every_registered_model_predicts():
     for model in ds.models.MODELS.values():
         assert callable(getattr(model, "predict", None)), model

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from deepsphere.experiments.signal_files import predict_file
 from deepsphere.graph import build_pyramid
 from deepsphere.models import (
     CNN,
@@ -16,8 +17,9 @@ from deepsphere.models import (
     model_from_spec,
 )
 from deepsphere.sampling import Equiangular, Healpix
+from deepsphere.tasks import Regression
 from deepsphere.tasks.valid_vertices import difference_loss
-from deepsphere.training import predict
+from deepsphere.training import SphereModule, predict
 from deepsphere.training.checkpoint import load, save
 
 PYRAMID = build_pyramid(Healpix(nside=4), num_levels=2, num_neighbors=8)
@@ -206,6 +208,31 @@ def test_prediction_of_a_plain_network_raises_at_nan():
     signals = np.full((1, SIZE, 2), np.nan)
     with pytest.raises(ValueError, match=f"signals must be finite, got {2 * SIZE} NaN"):
         predict(_model("unet", "raise"), signals)
+
+
+def test_file_with_nan_is_predicted(tmp_path):
+    save(tmp_path / "model.ckpt", _model("unet").float().eval())
+    signals = np.where(_mask().numpy()[..., None], _signals().numpy(), np.nan).astype(np.float32)
+    np.save(tmp_path / "signals.npy", signals)
+    target = tmp_path / "outputs.npz"
+    summary = predict_file(tmp_path / "model.ckpt", tmp_path / "signals.npy", target)
+    assert summary.num_vertices == SIZE
+    expected = predict(load(tmp_path / "model.ckpt"), signals)
+    np.testing.assert_allclose(np.load(target)["predictions"], expected, atol=1e-5)
+
+
+def test_training_takes_nan_as_it_is():
+    module = SphereModule(_model("unet").float(), Regression(3))
+    signals, targets = _signals().float(), torch.zeros(3, SIZE, 3)
+    signals[~_mask()] = torch.nan
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(signals, targets), batch_size=2
+    )
+    for batch in loader:
+        loss = module.task.loss(module(batch[0]), batch[1])
+        loss.backward()
+        assert torch.isfinite(loss)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in module.parameters())
 
 
 def test_plain_network_takes_no_mask():

@@ -1,5 +1,7 @@
 """Laws of outlines: they separate what is inside from what is outside, and nothing else."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,9 @@ from deepsphere.plotting import View
 from deepsphere.plotting.outlines import outlines
 from deepsphere.plotting.projections import cut_line
 from deepsphere.sampling import Equiangular, Fibonacci, Healpix, Icosahedral, Scattered
+
+# the package may offer a function of the same name
+module = import_module("deepsphere.plotting.outlines")
 
 _LATTICE = np.stack([Fibonacci(2500).lon, Fibonacci(2500).lat])[:, 2:-2]
 SAMPLINGS = [
@@ -216,3 +221,17 @@ def test_negative_smoothing_is_rejected():
 def test_step_of_cut_that_is_not_positive_is_rejected():
     with pytest.raises(ValueError, match="max_step_deg must be positive, got 0"):
         cut_line(View(), np.eye(3), max_step_deg=0)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS[:5], ids=lambda s: type(s).__name__)
+def test_large_samplings_are_thinned_without_changing_the_outline(sampling, monkeypatch):
+    inside = np.asarray(np.sin(2 * sampling.lon) * np.cos(sampling.lat) > 0.3)
+    whole = outlines(inside, sampling)
+    monkeypatch.setattr(module, "_LARGE", 100)
+    thinned = outlines(inside, sampling)
+    # four points on one circle may be joined by either diagonal, which moves a curve by a bit
+    spacing = np.sqrt(4 * np.pi / sampling.num_vertices)
+    first, second = np.concatenate(whole), np.concatenate(thinned)
+    assert len(whole) == len(thinned)
+    assert np.linalg.norm(first[:, None] - second, axis=2).min(axis=1).max() < 0.6 * spacing
+    assert np.linalg.norm(second[:, None] - first, axis=2).min(axis=1).max() < 0.6 * spacing

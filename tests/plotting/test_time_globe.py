@@ -3,15 +3,18 @@
 import base64
 import json
 import re
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 from deepsphere.plotting import Report
-from deepsphere.plotting import time_globe as module
 from deepsphere.plotting.coastlines import Coastlines
 from deepsphere.plotting.time_globe import packed, time_globe
 from deepsphere.sampling import Healpix, Icosahedral, Scattered
+
+# the package may offer a function of the same name
+module = import_module("deepsphere.plotting.time_globe")
 
 SAMPLING = Icosahedral(subdivisions=4)
 WAVES = np.stack([np.cos(SAMPLING.lon - turn) for turn in (0.0, 0.7, 1.4)])

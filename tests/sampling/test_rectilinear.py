@@ -121,6 +121,20 @@ def test_nearest_neighbors_are_joined_along_and_across_rings():
     assert build_graph(grid, num_neighbors=8).num_vertices == grid.num_vertices
 
 
+@pytest.mark.parametrize("poles", [0, 2])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_optimal_weights_are_those_of_the_equiangular_grid(poles, sign):
+    grid = Equiangular(9, 16, poles)
+    lat = 90 - np.rad2deg(grid.colatitudes)
+    turned = Rectilinear(lat[::sign], (np.arange(16) * 22.5 + 11.25)[::sign])
+    weights, expected = (build_graph(sampling).adjacency for sampling in (turned, grid))
+    np.testing.assert_allclose(
+        np.sort(weights.toarray().ravel()), np.sort(expected.toarray().ravel()), atol=1e-9
+    )
+    degrees = np.asarray(weights.sum(axis=1)).ravel()
+    np.testing.assert_allclose(degrees[::sign], np.asarray(expected.sum(axis=1)).ravel())
+
+
 def test_specification_is_rebuilt_bit_for_bit():
     grid = Rectilinear(np.float32(np.linspace(-87.1, 87.3, 9)), np.float32(np.arange(7) * 51.3))
     copy = sampling_from_spec(grid.spec)

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 from deepsphere.benchmarks.record import Measurement, Requirement
 from deepsphere.benchmarks.setting import Setting
-from deepsphere.benchmarks.suites import block, filter, graph, memory, network, scaling
+from deepsphere.benchmarks.suites import (
+    block,
+    filter,
+    graph,
+    memory,
+    network,
+    regridding,
+    scaling,
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ SUITES: dict[str, Suite] = {
     "network": Suite(network.TITLE, network.run, network.requirements),
     "graph": Suite(graph.TITLE, graph.run, graph.requirements),
     "scaling": Suite(scaling.TITLE, scaling.run, scaling.requirements),
+    "regridding": Suite(regridding.TITLE, regridding.run, regridding.requirements),
     "memory": Suite(memory.TITLE, memory.run, memory.requirements),
 }
 """All suites, in the order of the report."""

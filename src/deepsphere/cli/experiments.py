@@ -33,7 +33,7 @@ def train(
         str,
         typer.Argument(
             metavar="EXPERIMENT",
-            help="What to learn: digits, shapes or cosmology.",
+            help="What to learn: digits, shapes, cosmology, climate or weather.",
             show_default=False,
         ),
     ],
@@ -42,7 +42,7 @@ def train(
         typer.Option(
             metavar="NAME",
             help="A recipe or a TOML file. By default digits, or mnist with [b]--data[/b]; "
-            "of shapes, shrec17; of cosmology, cosmology.",
+            "of shapes, shrec17; of cosmology, climate and weather, those of that name.",
             autocompletion=complete_recipe,
         ),
     ] = None,

@@ -2,10 +2,18 @@
 
 from collections.abc import Callable
 
+from deepsphere.data.climate_events import event_map, simulated_events
+from deepsphere.data.climate_folders import open_climate_folder
+from deepsphere.data.climate_hdf5 import open_climate_hdf5
 from deepsphere.data.cosmologies import Cosmology, draw_cosmologies
+from deepsphere.data.dataset_files import write_dataset
 from deepsphere.data.digits import load_digits, load_mnist
+from deepsphere.data.event_plan import EventPlan
+from deepsphere.data.event_sets import EventSplits, frame_windows, split_events
+from deepsphere.data.field_series import FieldSeries, array_series
 from deepsphere.data.files import require_writable, write_atomically
 from deepsphere.data.images import Digits, ImageSplit, stratified_choice
+from deepsphere.data.labelled_events import EventSet, array_events
 from deepsphere.data.map_rotations import rotate_maps
 from deepsphere.data.map_sets import MapSet, MapSplits, array_maps, open_maps, split_maps
 from deepsphere.data.mesh_projection import ProjectedShapes, ProjectionReport, project_shapes
@@ -37,6 +45,10 @@ __all__ = [
     "DATASETS",
     "Cosmology",
     "Digits",
+    "EventPlan",
+    "EventSet",
+    "EventSplits",
+    "FieldSeries",
     "ImageSplit",
     "MapSet",
     "MapSplits",
@@ -51,15 +63,21 @@ __all__ = [
     "ShapeSplits",
     "SignalFile",
     "SimulationPlan",
+    "array_events",
     "array_maps",
+    "array_series",
     "check_finite",
     "draw_cosmologies",
     "epoch_rotations",
     "evaluation_rotations",
+    "event_map",
+    "frame_windows",
     "load_digits",
     "load_mnist",
     "make_procedural_shapes",
     "mesh_signals",
+    "open_climate_folder",
+    "open_climate_hdf5",
     "open_maps",
     "open_shapes",
     "project_shapes",
@@ -71,11 +89,14 @@ __all__ = [
     "require_writable",
     "rotate_maps",
     "simulate_maps",
+    "simulated_events",
+    "split_events",
     "split_maps",
     "split_shapes",
     "stereographic_signals",
     "stratified_choice",
     "write_atomically",
+    "write_dataset",
     "write_packed_meshes",
     "write_predictions",
 ]

@@ -133,7 +133,7 @@ def as_times(times: Times | Sequence[Any]) -> tuple[Times, str]:
     Parameters
     ----------
     times
-        datetime64, datetime or cftime.
+        datetime64, datetime, cftime, or texts in ISO 8601.
 
     Returns
     -------
@@ -150,6 +150,8 @@ def as_times(times: Times | Sequence[Any]) -> tuple[Times, str]:
     array = np.asarray(times)
     if array.ndim != 1 or not array.size:
         raise ValueError(f"times must be a list of at least one, got shape {array.shape}")
+    if array.dtype.kind == "U":
+        array = array.astype("datetime64[s]")
     if array.dtype.kind == "M":
         missing = np.flatnonzero(np.isnat(array))
         if len(missing):

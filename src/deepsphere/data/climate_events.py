@@ -33,7 +33,7 @@ _REACH = 4.0  # of what an event does, in radii or half widths
 # Mean and deviation of what is made, by channel, which are taken to the published ones. What cannot
 # be negative is multiplied only.
 _MADE = {
-    "TMQ": (25.0542, 18.2093),
+    "TMQ": (24.157, 16.1777),
     "U850": (1.55304, 9.36515),
     "V850": (0.0114982, 6.78839),
     "UBOT": (1.11648, 6.90417),
@@ -43,7 +43,7 @@ _MADE = {
     "PSL": (100041, 2526.51),
     "T200": (215.519, 8.39011),
     "T500": (256.773, 13.2321),
-    "PRECT": (2.11049e-08, 1.05766e-07),
+    "PRECT": (1.98775e-08, 7.98961e-08),
     "TS": (285.819, 18.4769),
     "TREFHT": (285.053, 18.547),
     "Z1000": (161.197, 368.591),

@@ -55,7 +55,9 @@ class ArchiveMap:
             If the file is missing, cut, damaged, or not of this kind.
         """
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
+            # from memory: of a damaged archive, numpy would leave the file open
+            content = io.BytesIO(self.path.read_bytes())
+            with np.load(content, allow_pickle=False) as archive:
                 data, labels = archive["data"], archive["labels"]
         except _DAMAGE as error:
             reason = str(error).splitlines() or [type(error).__name__]
@@ -262,7 +264,7 @@ def read_mesh_points(path: str | os.PathLike[str]) -> Float[np.ndarray, "vertice
         raise FileNotFoundError(f"mesh must name a file, got {path}")
     try:
         if path.suffix in (".npz", ".npy"):
-            content: Any = np.load(path, allow_pickle=False)
+            content: Any = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         else:
             content = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
         if not isinstance(content, np.ndarray):

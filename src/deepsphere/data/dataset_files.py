@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,8 @@ from deepsphere.fields.recognition import as_dataset
 if TYPE_CHECKING:
     import xarray as xr
 
-# what an encoding says of the file that it was read from, which another format does not know
-_KEPT_OF_NETCDF = {"units", "calendar", "dtype", "scale_factor", "add_offset", "_FillValue"}
+# what every format understands of an encoding, beside how the file was laid out
+_KEPT = {"units", "calendar", "dtype", "scale_factor", "add_offset", "_FillValue", "missing_value"}
 
 
 def write_dataset(
@@ -47,7 +48,7 @@ def write_dataset(
     >>> import xarray as xr
     >>> path = Path(tempfile.mkdtemp()) / "t.zarr"
     >>> write_dataset(path, xr.Dataset({"t": ("lat", [1.0, 2.0])}, {"lat": [-45.0, 45.0]}))
-    >>> xr.open_dataset(path, engine="zarr", consolidated=False)["t"].values
+    >>> xr.open_zarr(path)["t"].values
     array([1., 2.])
     """
     path = Path(path)
@@ -62,20 +63,28 @@ def write_dataset(
         if not name.endswith(".zarr.zip"):
             dataset.to_netcdf(temporary)
             return
-        from zarr.storage import ZipStore
-
-        with ZipStore(temporary, mode="w") as store:
-            dataset.to_zarr(store, mode="w", consolidated=False)
+        # a store that is written into an archive at once repeats its metadata there
+        folder = temporary.with_suffix(".zarr")
+        try:
+            dataset.to_zarr(folder, mode="w", zarr_format=2, consolidated=True)
+            with zipfile.ZipFile(temporary, "w") as archive:
+                for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+                    archive.write(file, file.relative_to(folder).as_posix())
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _bare(data: "xr.Dataset", *, keep_file_layout: bool) -> "xr.Dataset":
-    """The data set with the encodings that any format understands."""
-    if keep_file_layout:
-        return data
+    """The data set with encodings that can be written."""
     copy = data.copy()
     for variable in copy.variables.values():
-        kept = variable.encoding.items()
-        variable.encoding = {key: value for key, value in kept if key in _KEPT_OF_NETCDF}
+        encoding = dict(variable.encoding)
+        # files with two numbers for missing values are read, but not written
+        if {"_FillValue", "missing_value"} <= encoding.keys():
+            encoding.pop("missing_value")
+        if not keep_file_layout:
+            encoding = {key: value for key, value in encoding.items() if key in _KEPT}
+        variable.encoding = encoding
     return copy
 
 
@@ -93,7 +102,7 @@ def _write_store(path: Path, data: "xr.Dataset", *, overwrite: bool) -> None:
     temporary = path.with_name(f".{path.stem}-{mark}.zarr")
     replaced = path.with_name(f".{path.stem}-{mark}-replaced.zarr")
     try:
-        data.to_zarr(temporary, mode="w", consolidated=False)
+        data.to_zarr(temporary, mode="w", zarr_format=2, consolidated=True)
         if path.exists():
             os.replace(path, replaced)
         os.replace(temporary, path)

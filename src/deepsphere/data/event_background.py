@@ -33,6 +33,8 @@ _ROUNDING = 2.0**20  # so that sums in another order give the same bytes
 _DRIFT = 0.006  # of the waves, radians of longitude in an hour
 _MEMORY_HOURS = 60.0  # of waves of degree 8; smaller ones change sooner
 
+_HEAVIEST_RAIN = 5.0e-6  # m/s, outside of events
+
 # Mountains: longitude, latitude, radius in degrees, height in km.
 _MOUNTAINS = (
     (88, 34, 12, 4.6),
@@ -170,9 +172,10 @@ def background(
     warm = near - 288.0
     wet = np.exp(0.062 * np.minimum(warm, 6 + 0.3 * (warm - 6)) - 0.12 * height)
     humidity = 0.0095 * wet * np.exp(0.12 * waves.moisture)
-    water = 22.0 * wet * np.exp(0.33 * waves.moisture)
+    water = 22.0 * wet**0.92 * np.exp(0.28 * waves.moisture)
     belt = np.exp(-(((latitude - 57 * tilt) / 9) ** 2)) + 0.35 * stormy
     rain = 2.5e-8 * belt * np.exp(2.1 * waves.rain + 0.9 * waves.moisture - 2.2)
+    rain = _HEAVIEST_RAIN * -np.expm1(-rain / _HEAVIEST_RAIN)
 
     low = 1000 * stormy * waves.low - 900 * waves.planetary
     subtropical = 700 * np.exp(-(((np.abs(latitude) - 31) / 11) ** 2))
@@ -181,8 +184,20 @@ def background(
     below = -height * (2500.0 - 2500.0 * waves.warmth)  # what the extrapolation makes of it
     z1000 = 0.083 * (sea_level - 100000) + height * (700.0 + 100.0 * waves.warmth)
     upper = 0.7 * waves.low + 0.7 * waves.high
-    t500 = 270 - 42 * np.abs(shifted) ** 2.2 + 2.3 * stormy * upper + 3.0 * waves.warmth + 1.5 * waves.planetary
-    t200 = 223.5 - 24.0 * np.abs(shifted) ** 2 - 2.6 * stormy * upper + 3.0 * waves.warmth + 2.5 * waves.planetary
+    t500 = (
+        270
+        - 42 * np.abs(shifted) ** 2.2
+        + 2.3 * stormy * upper
+        + 3.0 * waves.warmth
+        + 1.5 * waves.planetary
+    )
+    t200 = (
+        223.5
+        - 24.0 * np.abs(shifted) ** 2
+        - 2.6 * stormy * upper
+        + 3.0 * waves.warmth
+        + 2.5 * waves.planetary
+    )
     z200 = 12520 - 1950 * np.abs(shifted) ** 2.2 + 130 * stormy * upper
     return {
         "TMQ": water,

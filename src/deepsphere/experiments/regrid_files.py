@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -281,7 +281,7 @@ def _regridded_variable(
             [
                 da.from_array(
                     _Part(part, slice(start, min(start + step, shape[0])), shape, np.dtype(dtype)),
-                    chunks=(min(start + step, shape[0]) - start, *shape[1:]),
+                    chunks=cast(Any, -1),  # what dask declares is narrower
                     name=False,
                 )
                 for start in range(0, shape[0], step)
@@ -343,7 +343,7 @@ def _write_dataset(path: Path, dataset: "xr.Dataset", *, overwrite: bool) -> Non
                 dataset.to_netcdf(temporary, encoding=encoding)
             return
         with _folder_aside(path) as aside:
-            dataset.to_zarr(aside, encoding=encoding, consolidated=False)
+            dataset.to_zarr(aside, encoding=encoding, zarr_format=2, consolidated=True)
             if path.name.lower().endswith(".zip"):
                 with write_atomically(path, overwrite=overwrite) as temporary:
                     _pack(aside, temporary)

@@ -16,7 +16,7 @@ from deepsphere.data import (
     write_atomically,
     write_predictions,
 )
-from deepsphere.data.readers import Ordering, check_finite
+from deepsphere.data.readers import Ordering
 from deepsphere.experiments.field_files import read_field
 from deepsphere.experiments.signal_selection import (
     MASK_THRESHOLD,
@@ -95,7 +95,8 @@ def predict_file(
     channels
         Names or indices between commas of the channels to take, in their order; None: all.
     mask
-        File of a mask of the signals, see `read_mask`: only what it keeps is used.
+        File of a mask of the signals, see `read_mask`: only what it keeps is used. For a network
+        with ``missing="renormalize"`` the rest is missing.
     mask_column, mask_threshold
         Which channel of it, and above which value vertices are kept.
     adapt
@@ -132,6 +133,7 @@ def predict_file(
         If the scaled signals are spread very differently from those of the training.
     """
     from deepsphere.training import load, predict, read_metadata
+    from deepsphere.training.placement import check_values, takes_missing
     from deepsphere.training.prediction import predict_patches
 
     require_writable(target, overwrite=overwrite)
@@ -146,12 +148,12 @@ def predict_file(
     if mask is not None:
         where = where or _guess(model, file, ordering or file.ordering)
         kept = read_mask(mask, where, column=mask_column, threshold=mask_threshold)
-        if adapt:
+        if adapt or takes_missing(model):
             signals = np.where(kept[:, None], signals, np.nan)
         else:
             signals, where = signals[:, kept], where.subset(kept)
     if not adapt:
-        check_finite(signals, name=str(source))
+        check_values(model, signals, name=str(source))
     scaled = _normalized(signals, metadata.normalization)
     _warn_of_other_scale(scaled, signals, metadata.normalization)
     found: dict[str, Any] = {

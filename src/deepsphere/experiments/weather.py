@@ -93,7 +93,9 @@ def training_fingerprint(recipe: WeatherRecipe, network: WeatherNetwork, data: s
     """
     decisive = [
         network.model_dump(mode="json", exclude={"name", "training"}),
-        recipe.training_of(network).model_dump(mode="json", exclude={"num_threads", "most_epochs"}),
+        recipe.training_of(network).model_dump(
+            mode="json", exclude={"num_threads", "most_epochs", "num_workers"}
+        ),
         _known_lags(recipe),
     ]
     return f"{short_hash(decisive)}-{data}-{__version__}"

@@ -41,7 +41,7 @@ BASELINES: tuple[BaselineName, ...] = (
 """Forecasts without a network, with which all networks are compared."""
 
 
-def _increasing(numbers: tuple[float, ...]) -> tuple[float, ...]:
+def _increasing(numbers: tuple[float | int, ...]) -> tuple[float | int, ...]:
     """The numbers, if each is larger than the one before."""
     if any(after <= before for before, after in pairwise(numbers)):
         raise ValueError(f"must increase, got {list(numbers)}")
@@ -203,6 +203,9 @@ class WeatherTraining(NetworkTraining):
         None: all from the first epoch.
     iteration_patience
         Epochs without improvement before one is added.
+    num_workers
+        Processes that read windows of fields that are too large to be kept in memory; of no other
+        effect.
     """
 
     epochs: Count = 10
@@ -213,6 +216,7 @@ class WeatherTraining(NetworkTraining):
     loss: Literal["l2", "l1"] = "l2"
     initial_iterations: Count | None = None
     iteration_patience: Count = 3
+    num_workers: Annotated[int, Field(ge=0)] = 0
 
 
 class WeatherNetwork(NamedNetwork):

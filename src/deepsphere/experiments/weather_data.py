@@ -1,5 +1,6 @@
 """The fields of the weather experiment: simulated or read, split in time, and cut into windows."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -245,7 +246,7 @@ def digest_of_fields(recipe: WeatherRecipe, data: Path | None) -> str:
         [format_time(time) for time in series.times],
         list(series.channel_names),
         str(series.sampling.spec),
-        series.read(some).tobytes().hex(),
+        [hashlib.sha256(series.read([index]).tobytes()).hexdigest() for index in some],
     ]
     return short_hash(decisive)
 
@@ -295,6 +296,7 @@ def open_parts(
         if not observed.all():
             series, train = series.subset(observed), train.subset(observed)
     announce("computing the climatology")
+    _check_months(series, train, section)
     on_test = section.scored_on == "test"
     return WeatherParts(
         series=series,
@@ -350,14 +352,14 @@ def climatology_of(series: FieldSeries, section: FieldsSection) -> Climatology:
     """
     if section.climatology != "mean":
         return climatology(series, kind=section.climatology, smoothing_days=section.smoothing_days)
-    by_month = climatology(series, kind="month")
-    # every time counts the same, however the times are spread over the months
-    months = by_month.bins[calendar_fields(series.times)[:, 1] - 1]
-    weights = np.bincount(months, minlength=len(by_month.means)).astype(np.float64)
-    there = ~np.isnan(by_month.means)
-    total = np.einsum("m,mvc->vc", weights, np.where(there, by_month.means, 0.0))
-    count = np.einsum("m,mvc->vc", weights, there.astype(np.float64))
-    mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    shape = (series.sampling.num_vertices, series.num_channels)
+    total, count = np.zeros(shape), np.zeros(shape)
+    for index in range(len(series)):
+        values = series.read([index])[0]
+        there = ~np.isnan(values)
+        total += np.where(there, values, 0.0)
+        count += there
+    mean = np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
     return Climatology("month", mean[None].astype(np.float32), np.zeros(12, np.int64))
 
 
@@ -425,7 +427,19 @@ def windows_of(
         batch_size=training.batch_size,
         preparation=preparation,
         seed=seed,
+        num_workers=training.num_workers,
     )
+
+
+def _check_months(series: FieldSeries, train: FieldSeries, section: FieldsSection) -> None:
+    """Raise where a month is forecast of which there is no climatology."""
+    months, learned = (set(calendar_fields(of.times)[:, 1].tolist()) for of in (series, train))
+    if section.climatology != "mean" and not months <= learned:
+        raise ValueError(
+            "data must hold every month among the times that are learned from, for climatology = "
+            f"{section.climatology!r}, got none of month {min(months - learned)}; name a longer "
+            "file, or --set data.climatology=mean"
+        )
 
 
 def _starts(series: FieldSeries, section: FieldsSection) -> tuple[Any, Any]:

@@ -17,10 +17,12 @@ _STANDARD_NAMES = {"lat": "latitude", "lon": "longitude"}
 _AXES = {"lat": "Y", "lon": "X"}
 _NAMES = {
     "lat": {"lat", "latitude", "lats", "latitudes", "nav_lat", "clat", "latcell", "xlat", "tlat"}
-    | {"gphit", "geolat", "lat_rho", "lat_deg", "grid_lat", "y"},
+    | {"gphit", "geolat", "lat_rho", "lat_deg", "grid_lat"},
     "lon": {"lon", "longitude", "lons", "longitudes", "nav_lon", "clon", "loncell", "xlong"}
-    | {"tlong", "tlon", "glamt", "geolon", "lon_rho", "lon_deg", "grid_lon", "long", "x"},
+    | {"tlong", "tlon", "glamt", "geolon", "lon_rho", "lon_deg", "grid_lon", "long"},
 }
+# names of axes which are angles if nothing better is there
+_WEAK_NAMES = {"lat": "y", "lon": "x"}
 # names which have radians by the convention of their model (MPAS)
 _RADIAN_NAMES = {"latcell", "loncell"}
 _DEGREES = {"degree", "degrees", "deg", "°"}
@@ -98,7 +100,7 @@ def find_horizontal(data: "xr.Dataset") -> Horizontal | None:
 
 
 def angle_role(variable: "xr.DataArray") -> tuple[str, int] | None:
-    """Whether a variable is a latitude ("lat") or longitude ("lon"), and how surely (1 to 4).
+    """Whether a variable is a latitude ("lat") or longitude ("lon"), and how surely (0 to 4).
 
     Parameters
     ----------
@@ -128,6 +130,8 @@ def angle_role(variable: "xr.DataArray") -> tuple[str, int] | None:
     for role in ("lat", "lon"):
         if name in _NAMES[role]:
             return role, 1
+        if name == _WEAK_NAMES[role]:
+            return role, 0
     return None
 
 

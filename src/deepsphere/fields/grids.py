@@ -133,10 +133,12 @@ def _kept(
     whole: Sampling, vertex: np.ndarray, notes: tuple[str, ...], copied: np.ndarray
 ) -> GridOfAxes:
     """The whole, or the part of it that some cell is."""
-    used = np.unique(vertex)
-    if len(used) == whole.num_vertices:
+    is_used = np.zeros(whole.num_vertices, dtype=bool)
+    is_used[vertex] = True
+    if is_used.all():
         return GridOfAxes(whole, vertex, notes, copied)
-    return GridOfAxes(Subset(whole, used), np.searchsorted(used, vertex), notes, copied)
+    place = np.cumsum(is_used) - 1
+    return GridOfAxes(Subset(whole, is_used), place[vertex], notes, copied)
 
 
 def _distinct_columns(lon_deg: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -199,9 +201,10 @@ def _meridians(lon_deg: np.ndarray, step: float) -> _Axis:
     gaps = np.append(np.diff(east), east[0] + 360.0 - east[-1])
     widest = int(gaps.argmax())
     others = np.delete(gaps, widest)
-    largest = others.max() if len(others) else step
+    others = others if len(others) else np.array([step])
+    largest = float(others.max())
     if gaps[widest] > _CLOSED_STEPS * largest:
-        whole = _around(east, widest, gaps[widest], largest)
+        whole = _around(east, widest, float(gaps[widest]), others)
     else:
         whole = east
     whole = np.sort(np.mod(whole + SHARE_OF_STEP * step, 360.0) - SHARE_OF_STEP * step)
@@ -223,11 +226,12 @@ def _evened(whole_deg: np.ndarray) -> np.ndarray:
     return (offset + np.arange(len(whole_deg))) * step
 
 
-def _around(east: np.ndarray, widest: int, gap: float, step: float) -> np.ndarray:
-    """Longitudes of a region completed around the circle."""
+def _around(east: np.ndarray, widest: int, gap: float, others: np.ndarray) -> np.ndarray:
+    """Longitudes of a region completed around the circle, beyond its widest gap."""
+    step = float(others.max())
     num = gap / step
     filled = round(num) - 1
-    is_regular = np.ptp(np.delete(np.append(np.diff(east), gap), widest)) <= SHARE_OF_STEP * step
+    is_regular = np.ptp(others) <= SHARE_OF_STEP * step
     last, following = east[widest], east[(widest + 1) % len(east)]
     if is_regular and abs(num - round(num)) < SHARE_OF_STEP * len(east) and filled <= len(east):
         between = gap / (filled + 1) * np.arange(1, filled + 1)

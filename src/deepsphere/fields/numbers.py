@@ -47,13 +47,46 @@ def as_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def float_type(variable: "xr.DataArray") -> np.dtype:
-    """float64 for itself and for integers that float32 does not hold, else float32."""
+    """float64 for itself and for integers that float32 does not hold, else float32.
+
+    Parameters
+    ----------
+    variable
+        Of numbers.
+
+    Returns
+    -------
+    dtype
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> float_type(xr.DataArray(np.int16(3))), float_type(xr.DataArray(np.int32(3)))
+    (dtype('float32'), dtype('float64'))
+    """
     wide = variable.dtype.itemsize > (4 if variable.dtype.kind == "f" else 2)
     return np.dtype(np.float64 if wide else np.float32)
 
 
 def warn_of_fills(name: str, values: np.ndarray) -> None:
-    """Warn of numbers that look like missing ones which no attribute declares."""
+    """Warn of numbers that look like missing ones which no attribute declares.
+
+    Parameters
+    ----------
+    name
+        Of the variable, for the message.
+    values
+        Whose extremes are looked at.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     warn_of_fills("t2m", np.array([280.0, -9999.0]))
+    >>> len(told)
+    1
+    """
     if values.dtype.kind not in "fi" or values.size == 0:
         return
     suspects = np.abs(values.astype(np.float64)) >= _FILL_SIZE

@@ -133,8 +133,8 @@ def convex_polygons(corners: Float[np.ndarray, "cells sides 3"]) -> Polygons:
     Examples
     --------
     >>> octant = convex_polygons(np.eye(3)[None])
-    >>> octant.normals.tolist()
-    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    >>> octant.normals @ octant.centers[0] > 0
+    array([ True,  True,  True])
     """
     num, sides = corners.shape[:2]
     centers = corners.sum(axis=1)

@@ -25,6 +25,7 @@ from deepsphere.graph.pooling_matrices import (
     subsampling_matrix,
     unpooling_matrix,
 )
+from deepsphere.graph.regridding import regrid
 from deepsphere.graph.retargeting import pyramid_on_sampling
 from deepsphere.graph.smoothness import (
     differential_operator,
@@ -93,6 +94,7 @@ __all__ = [
     "operator_chebyshev_norms",
     "pyramid_from_spec",
     "pyramid_on_sampling",
+    "regrid",
     "resolved_rows",
     "smoothing_matrix",
     "stiffness_matrix",

@@ -45,7 +45,13 @@ _SOLVER_FILES = (
     "healpix_neighbors",
 )
 # The same for the overlaps of cells.
-_OVERLAP_FILES = ("cell_overlap", "cell_borders", "pixel_overlap", "rectangle_overlap")
+_OVERLAP_FILES = (
+    "cell_overlap",
+    "cell_borders",
+    "face_paths",
+    "pixel_overlap",
+    "rectangle_overlap",
+)
 _ARRAYS = ("data", "indices", "indptr", "shape")
 # What reading a file that is cut, overwritten or not ours can raise.
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)

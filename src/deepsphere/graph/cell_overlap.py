@@ -66,12 +66,27 @@ def overlap_areas(source: Sampling, target: Sampling) -> csr_matrix:
         "overlap",
         larger,
         {"source": sampling_identity(source), "target": sampling_identity(target)},
-        lambda: _overlap_areas(source, target),
+        lambda: computed_overlap_areas(source, target),
     )
 
 
-def _overlap_areas(source: Sampling, target: Sampling) -> csr_matrix:
-    """The areas, computed."""
+def computed_overlap_areas(source: Sampling, target: Sampling) -> csr_matrix:
+    """The areas of :func:`overlap_areas`, computed whether or not they are kept on disk.
+
+    Parameters
+    ----------
+    source, target : Sampling
+
+    Returns
+    -------
+    csr_matrix, shape (target vertices, source vertices)
+
+    Examples
+    --------
+    >>> import deepsphere as ds
+    >>> computed_overlap_areas(ds.Healpix(nside=2), ds.Healpix(nside=1)).nnz
+    48
+    """
     (source_cells, source_kept), (target_cells, target_kept) = map(_cells_of, (source, target))
     pairs = (len(source_kept) ** 0.5 + len(target_kept) ** 0.5) ** 2
     announce(
@@ -128,7 +143,7 @@ def _shares(sampling: Sampling, cells: Cells) -> csr_matrix:
 
 
 def _overlaps(
-    one: Cells, one_kept: Int[np.ndarray, " kept"], two: Cells, two_kept: Int[np.ndarray, " kept"]
+    one: Cells, one_kept: Int[np.ndarray, " kept"], two: Cells, two_kept: Int[np.ndarray, " others"]
 ) -> Overlaps:
     """Pairs of cells and their common areas, by what is known of their shapes."""
     if isinstance(two, Rectangles):
@@ -150,7 +165,7 @@ def _polygon_overlaps(
     one: Polygons,
     one_kept: Int[np.ndarray, " kept"],
     two: Polygons,
-    two_kept: Int[np.ndarray, " kept"],
+    two_kept: Int[np.ndarray, " others"],
 ) -> Overlaps:
     """Common areas of polygons, which are clipped exactly."""
     rows, columns = _candidate_pairs(two, two_kept, one, one_kept)
@@ -171,7 +186,7 @@ def _candidate_pairs(
     source: Polygons,
     source_kept: Int[np.ndarray, " kept"],
     target: Polygons,
-    target_kept: Int[np.ndarray, " kept"],
+    target_kept: Int[np.ndarray, " others"],
 ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
     """Pairs (target, source) of cells close enough to overlap."""
     all_rows, all_columns = [], []

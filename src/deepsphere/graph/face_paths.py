@@ -268,9 +268,9 @@ def crossings(
     --------
     >>> ends = (np.array([[1.0, -0.1, 0.0]]), np.array([[1.0, 0.1, 0.0]]))
     >>> path = cut_paths(Paths(np.zeros(1, int), *ends, np.full(1, 3.0), np.zeros(1), np.ones(1)))
-    >>> found = crossings(path, *region_and_side(path), path.begin + 0.5, is_x=True)
-    >>> found.tolist()
-    [0.5, 0.5]
+    >>> where, level = region_and_side(path), np.array([0.45, 0.55])
+    >>> places(path, crossings(path, *where, level, is_x=True), *where).x.round(12).tolist()
+    [0.45, 0.55]
     """
 
     def height(share: np.ndarray) -> np.ndarray:

@@ -333,6 +333,22 @@ def is_grid(sampling: Sampling) -> bool:
     )
 
 
+def has_turned_rings(sampling: Sampling) -> bool:
+    """Whether a sampling is a grid whose rings are turned into themselves by a step of longitude.
+
+    Examples
+    --------
+    >>> from deepsphere.sampling import Rectilinear
+    >>> has_turned_rings(Rectilinear([50, 0, -20], [60, 180, 300]))
+    True
+    >>> has_turned_rings(Rectilinear([50, 0, -20], [0, 180, 300]))
+    False
+    """
+    if isinstance(sampling, Rectilinear):
+        return sampling.has_even_meridians
+    return is_grid(sampling)
+
+
 def ring_sizes(sampling: Sampling) -> list[int]:
     """The number of vertices on each ring of a grid, in their order."""
     if isinstance(sampling, Equiangular):

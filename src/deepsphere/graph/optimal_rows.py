@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.spatial import KDTree
 
-from deepsphere.graph.neighbors import is_grid, ring_sizes
+from deepsphere.graph.neighbors import has_turned_rings, ring_sizes
 from deepsphere.graph.nonnegative import solve_nonnegative
 from deepsphere.graph.notice import announce
 from deepsphere.graph.stencils import (
@@ -23,7 +23,7 @@ from deepsphere.graph.stencils import (
     vertex_spacing,
 )
 from deepsphere.graph.zonal import evaluate_series, zonal_series
-from deepsphere.sampling import Equiangular, GaussLegendre, Sampling
+from deepsphere.sampling import Sampling
 
 # A row keeps about as many neighbors as asked for: 20 if their number is left open.
 _NUM_NEIGHBORS = 20
@@ -113,7 +113,7 @@ def nonnegative_rows(sampling: Sampling, *, num_neighbors: int | None = None) ->
     >>> weights.shape, bool((weights.data > 0).all())
     ((100, 100), True)
     """
-    if isinstance(sampling, Equiangular | GaussLegendre) and is_grid(sampling):
+    if has_turned_rings(sampling):
         return _grid_rows(sampling, num_neighbors)
     points, size = sampling.points, sampling.num_vertices
     if size < 2:
@@ -283,7 +283,7 @@ def _assembled(
     return matrix
 
 
-def _grid_rows(sampling: Equiangular | GaussLegendre, num_neighbors: int | None) -> csr_matrix:
+def _grid_rows(sampling: Sampling, num_neighbors: int | None) -> csr_matrix:
     """The rows of a latitude-longitude grid: one for each ring, turned to the others of the ring.
 
     Where the grid is its own mirror image in the equator, so are the rows; and all are in their

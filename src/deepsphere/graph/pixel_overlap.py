@@ -103,7 +103,7 @@ def polygon_pixel_overlaps(
     >>> from deepsphere.sampling import Healpix
     >>> octant = convex_polygons(np.eye(3)[None])
     >>> areas = polygon_pixel_overlaps(octant, Healpix(4).cells(), np.arange(1))[2]
-    >>> float(areas.sum().round(12) / np.pi)
+    >>> round(float(areas.sum() / np.pi), 12)
     0.5
     """
     borders = polygon_borders(polygons)

@@ -10,9 +10,13 @@ from deepsphere.layers.blocks import (
 )
 from deepsphere.layers.channels_first import ChannelsFirst
 from deepsphere.layers.conv import BernsteinConv, ChebConv, MonomialConv
+from deepsphere.layers.masked import run_layer
+from deepsphere.layers.masked_signals import MaskedSignals, observed_signals, valid_of, values_of
+from deepsphere.layers.masked_statistics import run_readout
 from deepsphere.layers.normalization import BatchNorm, GroupNorm, LayerNorm, make_normalization
 from deepsphere.layers.operator import LaplacianOperator
 from deepsphere.layers.pooling import Pool, Unpool
+from deepsphere.layers.regrid import Regrid
 from deepsphere.layers.resampling import Resample
 from deepsphere.layers.smoothing import UpsampledNonlinearity
 from deepsphere.layers.statistics import (
@@ -41,12 +45,14 @@ __all__ = [
     "LayerNorm",
     "LearnedHistogram",
     "LogSumExp",
+    "MaskedSignals",
     "Max",
     "Mean",
     "MeanVariance",
     "MonomialConv",
     "Pool",
     "Readout",
+    "Regrid",
     "Resample",
     "ResidualBlock",
     "Unpool",
@@ -56,4 +62,9 @@ __all__ = [
     "make_conv",
     "make_normalization",
     "make_readout",
+    "observed_signals",
+    "run_layer",
+    "run_readout",
+    "valid_of",
+    "values_of",
 ]

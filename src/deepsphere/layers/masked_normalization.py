@@ -44,7 +44,8 @@ def masked_normalization(
 def _batch(norm: _BatchNorm, values: Tensor, valid: Tensor) -> Tensor:
     """The normalization of the valid vertices as if they were all."""
     chosen = values[valid]
-    if len(chosen) < 2 and norm.running_mean is not None:
+    synchronized = isinstance(norm, nn.SyncBatchNorm)  # the other processes wait for this one
+    if len(chosen) < 2 and norm.running_mean is not None and not synchronized:
         mean, variance = norm.running_mean, norm.running_var
         normalized = nn.functional.batch_norm(
             chosen, mean, variance, norm.weight, norm.bias, training=False, eps=norm.eps

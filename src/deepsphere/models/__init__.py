@@ -3,6 +3,7 @@
 from deepsphere.models.classifier import CNN, FCN
 from deepsphere.models.climate_unet import ClimateUNet
 from deepsphere.models.dense_regressor import DenseRegressor
+from deepsphere.models.field_description import FieldDescription
 from deepsphere.models.heads import Classifier
 from deepsphere.models.presets import (
     PRESETS,
@@ -55,6 +56,7 @@ __all__ = [
     "CubeCNN",
     "DenseRegressor",
     "Esteves",
+    "FieldDescription",
     "Model",
     "PlanarCNN",
     "RecurrentUNet",

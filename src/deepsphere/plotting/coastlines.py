@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import is_color_like, to_rgba
 from matplotlib.patches import Patch
+from matplotlib.patheffects import Normal, Stroke
 
 from deepsphere.plotting.cells import raster_vertices
 from deepsphere.plotting.outlines import outlines
@@ -20,6 +21,7 @@ from deepsphere.sampling import Sampling
 LAND = "#c4c1b8"
 """Colour of plain land."""
 _LINE_WIDTH = 0.7  # points
+_RIM, _RIM_OPACITY = "white", 0.45  # lines are seen on dark colours, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,5 +194,7 @@ def draw_coastlines(
         pieces, colors=color, linewidths=_LINE_WIDTH, zorder=2.5, label="coastlines"
     )
     lines.set_joinstyle("round")
+    rim = Stroke(linewidth=_LINE_WIDTH + 1.2, foreground=_RIM, alpha=_RIM_OPACITY)
+    lines.set_path_effects([rim, Normal()])
     axes.add_collection(lines, autolim=False)
     return lines

@@ -29,8 +29,10 @@ from deepsphere.sampling import Sampling
 Along = Literal["longitude", "latitude"]
 Fields = Shaped[np.ndarray, "times vertices"]
 
-_SPACINGS_PER_BIN = 1.5  # so that a bin of an irregular sampling is seldom empty
-_RINGED = 4.0  # at most this number, times the root of the vertices, of coordinates: it is a grid
+_SPACINGS_PER_BIN = 2.0  # so that neighbouring bins of an irregular sampling hold about the same
+_NARROWEST = 0.1
+_LARGEST_NUM_RINGS = 2.0  # in roots of the number of vertices; more latitudes are no rings
+_FULL_GRID = 0.7  # share of columns times rings that are vertices: poles and masks are left out
 
 
 def hovmoller(
@@ -58,7 +60,7 @@ def hovmoller(
         Southern and northern end of the vertices that count, degrees; None for (−5, 5), the
         equator, along longitude, and for all along latitude.
     num_bins
-        Number of equal bins; None for the columns or rings of a grid, and otherwise for bins of 1.5
+        Number of equal bins; None for the columns or rings of a grid, and otherwise for bins of two
         mean distances between vertices.
 
     Returns
@@ -105,9 +107,15 @@ def hovmoller(
             f"{sampling!r} has none; widen it"
         )
     if along == "longitude":
-        middles, bins = _longitude_bins(np.degrees(sampling.lon)[in_band], sampling, num_bins)
+        # meridians draw near to each other where the band lies
+        narrowing = np.cos(np.abs(sampling.lat[in_band]).mean())
+        spacing_deg = _spacing_deg(sampling) / max(float(narrowing), _NARROWEST)
+        lon_deg = np.degrees(sampling.lon)[in_band]
+        if num_bins is None and not _is_grid(lon_deg, lat_deg[in_band]):
+            num_bins = max(round(360 / (_SPACINGS_PER_BIN * spacing_deg)), 4)
+        middles, bins = _longitude_bins(lon_deg, num_bins)
     else:
-        middles, bins = _latitude_bins(lat_deg[in_band], sampling, num_bins)
+        middles, bins = _latitude_bins(lat_deg[in_band], _spacing_deg(sampling), num_bins)
     areas = np.asarray(sampling.areas)[in_band]
     sums = csr_matrix((areas, (bins, np.arange(len(in_band)))), shape=(len(middles), len(in_band)))
     values = fields[:, in_band].astype(np.float64)
@@ -286,20 +294,15 @@ def _spacing_deg(sampling: Sampling) -> float:
 
 
 def _longitude_bins(
-    lon_deg: Float[np.ndarray, "n"], sampling: Sampling, num_bins: int | None
+    lon_deg: Float[np.ndarray, "n"], num_bins: int | None
 ) -> tuple[Float[np.ndarray, "bins"], np.ndarray]:
-    """Middles of equal bins around the globe, the first at the first column, and each one's."""
-    columns = np.unique(np.round(lon_deg % 360, 6) % 360)
+    """Middles of equal bins around the globe, and each vertex's; None for the columns of a grid."""
     start = 0.0
     if num_bins is None:
-        steps = np.diff(columns, append=columns[0] + 360)
+        columns = np.unique(np.round(lon_deg % 360, 6) % 360)
         # a regional grid has one step that leads around the globe
-        step = float(np.median(steps))
-        is_grid = len(columns) <= _RINGED * np.sqrt(sampling.num_vertices)
-        if is_grid and abs(round(360 / step) - 360 / step) < 1e-3:
-            num_bins, start = round(360 / step), float(columns[0])
-        else:
-            num_bins = max(round(360 / (_SPACINGS_PER_BIN * _spacing_deg(sampling))), 4)
+        step = float(np.median(np.diff(columns, append=columns[0] + 360)))
+        num_bins, start = max(round(360 / step), 1), float(columns[0])
     width = 360 / num_bins
     # a hair, so that a vertex on the border of two bins is not thrown by rounding
     bins = np.floor((lon_deg - start) / width + 0.5 + 1e-6).astype(np.int64) % num_bins
@@ -308,15 +311,21 @@ def _longitude_bins(
     return middles[order], np.argsort(order)[bins]
 
 
+def _is_grid(lon_deg: Float[np.ndarray, "n"], lat_deg: Float[np.ndarray, "n"]) -> bool:
+    """Whether the vertices stand in columns and rings."""
+    num_columns, num_rings = (len(np.unique(np.round(angles, 6))) for angles in (lon_deg, lat_deg))
+    return len(lon_deg) >= _FULL_GRID * num_columns * num_rings
+
+
 def _latitude_bins(
-    lat_deg: Float[np.ndarray, "n"], sampling: Sampling, num_bins: int | None
+    lat_deg: Float[np.ndarray, "n"], spacing_deg: float, num_bins: int | None
 ) -> tuple[Float[np.ndarray, "bins"], np.ndarray]:
     """The rings of a grid, or middles of equal bins from pole to pole, and each vertex's."""
     rings, ring = np.unique(np.round(lat_deg, 6), return_inverse=True)
-    if num_bins is None and len(rings) <= _RINGED / 2 * np.sqrt(sampling.num_vertices):
+    if num_bins is None and len(rings) <= _LARGEST_NUM_RINGS * np.sqrt(len(lat_deg)):
         return rings, ring.reshape(-1)
     if num_bins is None:
-        num_bins = max(round(180 / (_SPACINGS_PER_BIN * _spacing_deg(sampling))), 2)
+        num_bins = max(round(180 / (_SPACINGS_PER_BIN * spacing_deg)), 2)
     width = 180 / num_bins
     bins = np.clip(np.floor((lat_deg + 90) / width + 1e-6).astype(np.int64), 0, num_bins - 1)
     return -90 + width * (np.arange(num_bins) + 0.5), bins

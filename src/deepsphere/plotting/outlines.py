@@ -5,11 +5,14 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
+from scipy.spatial import KDTree
 
 from deepsphere.geometry import spherical_delaunay
 from deepsphere.plotting.cells import scattered_reach
 from deepsphere.sampling import Sampling, Scattered, Subset
 
+_LARGE = 100_000  # vertices: of more, those far from the border are not triangulated
+_REACH = 5.0  # of the border, in mean distances between vertices
 _CLOSEST_TO_VERTEX = 0.2  # share of an edge that a curve keeps from both of its ends
 
 
@@ -74,17 +77,16 @@ def outlines(
         raise ValueError(f"smoothing must be at least 0, got {smoothing}; use 0 for none")
     if inside.all() or not inside.any():
         return []
-    whole, triangles, inside, known = _triangulated(sampling, inside, known)
+    points, triangles, inside, known = _triangulated(sampling, inside, known)
+    height = _smooth_heights(inside, triangles, known, smoothing)
     triangles = triangles[known[triangles].all(axis=1)]
-    triangles = triangles[inside[triangles].any(axis=1) & ~inside[triangles].all(axis=1)]
+    triangles = triangles[_is_mixed(triangles, inside)]
     if len(triangles) == 0:
         return []
-    height = _smooth_heights(inside, _all_triangles(whole), known, smoothing)
     ends, entry, leave = _crossed_edges(triangles, inside)
     a, b = ends.T  # a inside, b outside
     share = (height[a] - 0.5) / (height[a] - height[b])
     share = np.clip(share, _CLOSEST_TO_VERTEX, 1 - _CLOSEST_TO_VERTEX)[:, None]
-    points = np.asarray(whole.points)
     crossings = _normalized((1 - share) * points[a] + share * points[b])
     curves = [crossings[chain] for chain in _chains(entry, leave, len(ends))]
     for _ in range(smoothing):
@@ -96,17 +98,53 @@ def _triangulated(
     sampling: Sampling,
     inside: Bool[np.ndarray, "vertices"],
     known: Bool[np.ndarray, "vertices"] | None,
-) -> tuple[Sampling, Int[np.ndarray, "triangles 3"], np.ndarray, np.ndarray]:
-    """The whole sampling and its triangles, and what is inside and known on its vertices."""
+) -> tuple[np.ndarray, Int[np.ndarray, "triangles 3"], np.ndarray, np.ndarray]:
+    """Points, their triangles, and what is inside and known there; a large sampling is thinned."""
     known = np.ones(sampling.num_vertices, bool) if known is None else known
     whole = sampling
     if isinstance(sampling, Subset):
         whole = sampling.base
         inside, known = (_spread(values, sampling) for values in (inside, known))
-    triangles = _all_triangles(whole)
+    points = np.asarray(whole.points)
     if isinstance(whole, Scattered):
-        triangles = triangles[_bridges_no_hole(whole, triangles)]
-    return whole, triangles, inside, known
+        triangles = _all_triangles(whole)
+        return points, triangles[_bridges_no_hole(whole, triangles)], inside, known
+    if len(points) > _LARGE and inside.any() and not inside.all():
+        near, reach = _near_border(points, inside)
+        triangles = spherical_delaunay(points[near])
+        mixed = triangles[_is_mixed(triangles, inside[near])]
+        corners = points[near][mixed]
+        longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(initial=0.0)
+        # a triangle over what was left out would be as long as the reach
+        if longest < reach / 2:
+            return points[near], triangles, inside[near], known[near]
+    return points, _all_triangles(whole), inside, known
+
+
+def _near_border(
+    points: Float[np.ndarray, "vertices 3"], inside: Bool[np.ndarray, "vertices"]
+) -> tuple[Int[np.ndarray, "near"], float]:
+    """Vertices within a reach of one on the other side, and the reach.
+
+    The triangles of all vertices that have corners on both sides are triangles of these vertices:
+    their circles are empty of all.
+    """
+    reach = _REACH * np.sqrt(4 * np.pi / len(points))
+    is_near = np.zeros(len(points), bool)
+    for side in (inside, ~inside):
+        there, here = np.flatnonzero(side), np.flatnonzero(~side)
+        tree = KDTree(points[there], balanced_tree=False, compact_nodes=False)
+        distance, _ = tree.query(points[here], distance_upper_bound=reach)
+        is_near[here] = np.isfinite(distance)
+    return np.flatnonzero(is_near), reach
+
+
+def _is_mixed(
+    triangles: Int[np.ndarray, "triangles 3"], inside: Bool[np.ndarray, "vertices"]
+) -> Bool[np.ndarray, "triangles"]:
+    """Triangles with corners on both sides."""
+    corners = inside[triangles]
+    return np.logical_and(corners.any(axis=1), ~corners.all(axis=1))
 
 
 def _spread(values: Bool[np.ndarray, "kept"], subset: Subset) -> Bool[np.ndarray, "vertices"]:

@@ -176,6 +176,8 @@ def plot_latitude_skill(
         marker = "o" if len(place) <= _MAX_MARKERS else ""
         line = np.asarray(curve, np.float64)[order]
         axes.plot(place[order], line, color=colors[name], marker=marker, markersize=3.5, label=name)
+    if score.upper().startswith(("RMSE", "MAE")):
+        axes.set_ylim(bottom=0)
     ticks = np.array([-90, -60, -30, 0, 30, 60, 90])
     axes.set_xticks(np.sin(np.radians(ticks)))
     names = [f"{abs(tick)}°" + ("N" if tick > 0 else "S" if tick < 0 else "") for tick in ticks]

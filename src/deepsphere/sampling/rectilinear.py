@@ -93,7 +93,7 @@ class Rectilinear(Sampling):
 
         Up to 1e-9 of a step: rounding of the steps, and nothing else.
         """
-        lon = np.unwrap(self.lon_deg, period=360.0)
+        lon = _unwrapped(self.lon_deg)
         step = 360.0 / len(lon)
         return bool(np.abs(np.abs(np.diff(lon)) - step).max() <= 1e-9 * step)
 
@@ -132,7 +132,7 @@ class Rectilinear(Sampling):
                 "grid"
             )
         lat = np.interp(_middles(nlat, num_rings, first, last), np.arange(nlat), self.lat_deg)
-        around = np.unwrap(self.lon_deg, period=360.0)
+        around = _unwrapped(self.lon_deg)
         # the first meridian again after the last, for an odd number
         around = np.append(around, around[0] + 360.0 * np.sign(around[1] - around[0]))
         lon = np.interp(_middles(nlon, nlon // 2), np.arange(nlon + 1), around)
@@ -310,9 +310,16 @@ def _shares(fine: np.ndarray, coarse: np.ndarray, *, measure) -> coo_matrix:
     return coo_matrix(shares / shares.sum(axis=0))
 
 
+def _unwrapped(lon_deg: np.ndarray) -> np.ndarray:
+    """Longitudes that go on beyond a full turn, eastward or westward, whatever their gaps."""
+    steps = np.mod(np.diff(lon_deg, append=lon_deg[0]), 360.0)
+    steps = steps if steps.sum() < 540 else steps - 360.0
+    return lon_deg[0] + np.concatenate([[0.0], np.cumsum(steps[:-1])])
+
+
 def _arc_bounds(lon_deg: np.ndarray) -> np.ndarray:
     """Unwrapped longitudes between the cells, one more than cells, over one turn eastward."""
-    lon = np.unwrap(lon_deg, period=360.0)
+    lon = _unwrapped(lon_deg)
     before = lon[-1] - 360.0 if lon[1] > lon[0] else lon[-1] + 360.0
     middle = (np.concatenate([[before], lon[:-1]]) + lon) / 2
     return np.append(middle, middle[0] + (360.0 if lon[1] > lon[0] else -360.0))

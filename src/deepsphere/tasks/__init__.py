@@ -25,6 +25,13 @@ from deepsphere.tasks.segmentation_scores import (
 )
 from deepsphere.tasks.triplet import semihard_triplet_loss
 from deepsphere.tasks.triplet_classification import TripletClassification
+from deepsphere.tasks.valid_vertices import (
+    batch_mean,
+    cross_entropy_loss,
+    difference_loss,
+    weighted_mean,
+    weighted_sums,
+)
 
 Task = Classification | TripletClassification | Regression | Segmentation | Forecasting
 """Any task: loss, metrics and a check of the targets."""
@@ -101,8 +108,11 @@ __all__ = [
     "average_precision",
     "average_views",
     "balanced_weights",
+    "batch_mean",
     "classification_scores",
     "count_segmentation",
+    "cross_entropy_loss",
+    "difference_loss",
     "rank_by_class",
     "rank_by_descriptor",
     "rank_by_descriptor_within",
@@ -113,5 +123,7 @@ __all__ = [
     "segmentation_scores",
     "semihard_triplet_loss",
     "task_from_spec",
+    "weighted_mean",
+    "weighted_sums",
     "write_ranked_lists",
 ]

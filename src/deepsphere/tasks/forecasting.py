@@ -391,8 +391,9 @@ class Forecasting:
         """
         losses = self.iteration_losses(outputs, targets, areas=areas, valid=valid)
         if weights is None:
-            weights = losses.new_tensor(self.iteration_weights or (1.0,) * len(losses))
-        weights = weights[: len(losses)].to(losses)
+            given = self.iteration_weights or (1.0,) * len(losses)
+            weights = losses.new_tensor(given[: len(losses)])
+        weights = weights.to(losses)
         return (weights * losses).sum() / weights.sum()
 
     def check_targets(self, outputs: Float[Tensor, "..."], targets: Float[Tensor, "..."]) -> None:

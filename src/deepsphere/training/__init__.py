@@ -10,20 +10,29 @@ from typing import TYPE_CHECKING, Any
 from deepsphere.training.channel_scaling import ChannelScaling
 from deepsphere.training.checkpoint import Metadata, load, read_metadata, read_spec, save
 from deepsphere.training.evaluation import ClassifierScores, evaluate_classifier
+from deepsphere.training.forecaster import open_forecaster
 from deepsphere.training.optimization import Optimization
 from deepsphere.training.prediction import predict, predict_patches
+from deepsphere.training.rollout import rollout
+from deepsphere.training.rollout_files import write_rollout
 from deepsphere.training.seeding import seeded
 from deepsphere.training.shape_outputs import ShapeOutputs, compute_outputs
 
 if TYPE_CHECKING:
     from deepsphere.training.data_module import SphericalImages
+    from deepsphere.training.event_data import SphericalEvents
     from deepsphere.training.fitting import FitResult, fit
+    from deepsphere.training.forecast_data import ForecastData
+    from deepsphere.training.forecast_module import ForecastModule
     from deepsphere.training.map_data import SphericalMaps
     from deepsphere.training.map_noise import MapNoise
     from deepsphere.training.module import SphereModule
     from deepsphere.training.shape_data import SphericalShapes
 
 _LAZY = {
+    "SphericalEvents": "event_data",
+    "ForecastData": "forecast_data",
+    "ForecastModule": "forecast_module",
     "SphericalImages": "data_module",
     "SphericalMaps": "map_data",
     "MapNoise": "map_noise",
@@ -54,11 +63,14 @@ __all__ = [
     "ChannelScaling",
     "ClassifierScores",
     "FitResult",
+    "ForecastData",
+    "ForecastModule",
     "MapNoise",
     "Metadata",
     "Optimization",
     "ShapeOutputs",
     "SphereModule",
+    "SphericalEvents",
     "SphericalImages",
     "SphericalMaps",
     "SphericalShapes",
@@ -66,10 +78,13 @@ __all__ = [
     "evaluate_classifier",
     "fit",
     "load",
+    "open_forecaster",
     "predict",
     "predict_patches",
     "read_metadata",
     "read_spec",
+    "rollout",
     "save",
     "seeded",
+    "write_rollout",
 ]

@@ -259,6 +259,27 @@ class SphericalEvents(SphereData):
             persistent_workers=self.num_workers > 0,
         )
 
+    def on_after_batch_transfer(
+        self, batch: list[Tensor], dataloader_idx: int
+    ) -> tuple[Float[Tensor, "batch ..."], Int[Tensor, "batch vertices"]]:
+        """Signals and labels of a batch that has reached the device.
+
+        Parameters
+        ----------
+        batch
+            Signals (batch, vertices, channels) or (batch, frames, vertices, channels), labels
+            (batch, vertices).
+        dataloader_idx
+            Of no effect.
+
+        Returns
+        -------
+        signals, labels
+            The same.
+        """
+        signals, labels = batch
+        return signals, labels
+
 
 class EventSamples(Dataset[tuple[Tensor, Tensor]]):
     """Signals and labels of windows, each a function of its number, the epoch and the seed.

@@ -126,6 +126,7 @@ def fit(
         module.metadata,
         projection=module.metadata.projection or data.projection,
         normalization=module.metadata.normalization or data.normalization,
+        fields=module.metadata.fields or _named_channels(data),
     )
     history = History()
     start = time.perf_counter()
@@ -161,6 +162,12 @@ def fit(
         best=None if folder is None or data.validation is None else folder / "best.ckpt",
         seconds=time.perf_counter() - start,
     )
+
+
+def _named_channels(data: SphereData) -> dict[str, list[str]] | None:
+    """What the channels of the data are called, for `model.predict` to find them by."""
+    names = getattr(data, "channel_names", None)
+    return None if names is None else {"channel_names": list(names)}
 
 
 def _check(data: SphereData, *, max_epochs: int, early_stopping: int | None) -> None:

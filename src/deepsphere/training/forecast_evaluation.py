@@ -1,6 +1,6 @@
 """Scores of a network that forecasts, beside those of forecasts that need none."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from deepsphere.tasks.forecast_scores import (
     reference_forecasts,
 )
 from deepsphere.training.checkpoint import Metadata
-from deepsphere.training.forecaster import as_starts
+from deepsphere.training.forecaster import Starts, as_starts
 from deepsphere.training.rollout import AnyForecaster, Forecasts, advance, as_forecaster
 
 NETWORK = "network"
@@ -28,7 +28,7 @@ def evaluate_forecasts(
     *,
     climatology: Climatology,
     num_steps: int,
-    starts: Sequence[Any] | None = None,
+    starts: Starts | None = None,
     batch_size: int = 16,
     bands: Mapping[str, tuple[float, float]] | None = None,
     metadata: Metadata | None = None,
@@ -63,11 +63,18 @@ def evaluate_forecasts(
     Raises
     ------
     ValueError
-        As `rollout`; or if there is no start.
+        As `rollout`; or if there is no start, or the climatology is of other fields.
     """
     check_positive("batch_size", batch_size)
     found = as_forecaster(forecaster, metadata=metadata)
     fitting = found.fitting(series)
+    shape = (fitting.sampling.num_vertices, fitting.num_channels)
+    if climatology.means.shape[1:] != shape:
+        raise ValueError(
+            f"climatology must be of {shape[0]} vertices and {shape[1]} channels, as the network "
+            f"forecasts, got {climatology.means.shape[1:]}; measure it on the training as it fits "
+            "the network (Forecaster.fitting)"
+        )
     step = found.task.step
     if starts is None:
         lags = found.task.input_lags

@@ -112,21 +112,40 @@ class ForecastModule(SphereModule):
         )
         return torch.stack(list(found), dim=1)
 
+    @property
+    def _num_trained(self) -> int:
+        """Iterations up to the last that has a weight."""
+        return int(self.iteration_weights.nonzero().max()) + 1
+
     def training_step(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, batch: ForecastBatch, batch_index: int
     ) -> Float[Tensor, ""]:
         """Loss of a batch over the iterations that are trained, logged as train_loss."""
-        weights = self.iteration_weights
-        number = int(weights.nonzero().max()) + 1
+        number = self._num_trained
+        weights = self.iteration_weights[:number]
         outputs, targets = (
             self.forecasts(batch, num_iterations=number),
             batch.targets[:, :number],
         )
         if batch_index == 0:  # not every time: the check waits for the device
             self.task.check_targets(outputs, targets)
-        loss = self.task.loss(outputs, targets, areas=self.areas, valid=self.valid, weights=weights)
+        loss = self.task.loss(
+            outputs, targets, areas=self.areas, valid=self.valid, weights=weights[:number]
+        )
         self._log_loss("train_loss", loss, len(targets))
         return loss
+
+    def validation_step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, batch: ForecastBatch, batch_index: int
+    ) -> None:
+        """Losses and metrics of a batch, logged with the prefix val_."""
+        self._judge(batch, "val", self.validation_metrics)
+
+    def test_step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, batch: ForecastBatch, batch_index: int
+    ) -> None:
+        """Losses and metrics of a batch, logged with the prefix test_."""
+        self._judge(batch, "test", self.test_metrics)
 
     def _judge(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, batch: ForecastBatch, prefix: str, metrics: Any
@@ -137,7 +156,7 @@ class ForecastModule(SphereModule):
         self.task.check_targets(outputs, targets)
         known = {"areas": self.areas, "valid": self.valid}
         self._log_loss(f"{prefix}_loss", self.task.loss(outputs, targets, **known), len(targets))
-        number = int(self.iteration_weights.nonzero().max()) + 1
+        number = self._num_trained
         trained = self.task.iteration_losses(outputs[:, :number], targets[:, :number], **known)
         self._log_loss(f"{prefix}_loss_trained", trained.mean(), len(targets))
         self.task.update_metrics(metrics, outputs, targets, **known, scale=self.scale)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deepsphere.data.calendars import Times
 from deepsphere.data.field_series import FieldSeries
 from deepsphere.data.field_sources import KnownFields
 from deepsphere.data.known_fields import ComputedFields
@@ -17,6 +18,9 @@ from deepsphere.sampling import Sampling, Subset
 from deepsphere.tasks.forecasting import Forecasting
 from deepsphere.training.checkpoint import Metadata, load, model_sampling, read_metadata
 from deepsphere.training.field_preparation import FieldPreparation
+
+Starts = Times | Sequence[Any]
+"""Times, or texts, that forecasts begin from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +249,7 @@ def forecaster_of(model: nn.Module, metadata: Metadata | None = None) -> Forecas
     return Forecaster(model, task, preparation, sampling)
 
 
-def as_starts(series: FieldSeries, starts: Any | Sequence[Any]) -> np.ndarray:
+def as_starts(series: FieldSeries, starts: Starts) -> np.ndarray:
     """Indices in a series of the times that forecasts begin from.
 
     Parameters

@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from deepsphere.data.windows import check_positive
@@ -138,7 +139,7 @@ class IterationSchedule(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Add an iteration where the loss no longer falls."""
-        if trainer.sanity_checking or not trainer.training:
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         loss = float(trainer.callback_metrics[_MONITOR])
         self._epochs_since_added += 1

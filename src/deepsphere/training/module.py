@@ -12,7 +12,8 @@ from deepsphere.tasks import Regression, Task, TripletClassification
 from deepsphere.training.checkpoint import ENTRY, Metadata, checkpoint_entry
 from deepsphere.training.optimization import Optimization
 
-Batch = tuple[Float[Tensor, "batch vertices channels"], Shaped[Tensor, "batch ..."]]
+Batch = tuple[Float[Tensor, "batch *places channels"], Shaped[Tensor, "batch ..."]]
+"""Signals, for each a place is a vertex, or a frame and a vertex; and targets."""
 
 
 class SphereModule(lightning.LightningModule):
@@ -62,13 +63,14 @@ class SphereModule(lightning.LightningModule):
         self.validation_metrics = task.metrics().clone(prefix="val_")
         self.test_metrics = task.metrics().clone(prefix="test_")
 
-    def forward(self, signals: Float[Tensor, "batch vertices channels"]) -> Float[Tensor, "..."]:
+    def forward(self, signals: Float[Tensor, "batch *places channels"]) -> Float[Tensor, "..."]:
         """Outputs of the model.
 
         Parameters
         ----------
         signals
-            Shape (batch, vertices, channels).
+            Shape (batch, vertices, channels), or (batch, frames, vertices, channels) for a model on
+            sequences.
 
         Returns
         -------

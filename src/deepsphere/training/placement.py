@@ -107,12 +107,12 @@ def place_signals(
         order = _matching(own, sampling, mismatch)
         if own is not None:
             _check_channels(model, signals)
-        _check_values(model, signals)
+        check_values(model, signals)
         return Placement(model, order, signals.shape[1])
     if own is not None:
         _check_vertices(own, signals)
         _check_channels(model, signals)
-    _check_values(model, signals)
+    check_values(model, signals)
     return Placement(model, _reordering(own, ordering, mismatch), signals.shape[1])
 
 
@@ -155,11 +155,60 @@ def name_of(sampling: Sampling) -> str:
     return sampling.spec if len(sampling.spec) <= 60 else repr(sampling)
 
 
+def takes_missing(model: nn.Module) -> bool:
+    """Whether NaN are missing values to a network, built with ``missing="renormalize"``.
+
+    Parameters
+    ----------
+    model
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> takes_missing(nn.Identity())
+    False
+    """
+    return getattr(model, "missing", "raise") == "renormalize"
+
+
+def check_values(
+    model: nn.Module,
+    signals: Float[np.ndarray, "signals vertices channels"],
+    *,
+    name: str = "signals",
+) -> None:
+    """Raise unless all values are finite, but for NaN where the network takes them.
+
+    Parameters
+    ----------
+    model
+    signals
+        Shape (signals, vertices, channels).
+    name
+        What to call the signals in the message.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite, or NaN for a network that takes none.
+
+    Examples
+    --------
+    >>> check_values(nn.Identity(), np.zeros((1, 12, 1)))
+    """
+    if takes_missing(model):
+        signals = np.nan_to_num(signals, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    check_finite(signals, name=name)
+
+
 def _adapted(model: nn.Module, own: Sampling, given: Sampling, signals: np.ndarray) -> Placement:
     """The network on the vertices that were observed in all signals."""
     check_finite(np.nan_to_num(signals, nan=0.0, posinf=np.inf, neginf=-np.inf))
     kept = np.arange(signals.shape[1])
-    if not _takes_missing(model):
+    if not takes_missing(model):
         kept = np.flatnonzero(~np.isnan(signals).any(axis=(0, 2)))
     if len(kept) == 0:
         raise ValueError(
@@ -265,18 +314,6 @@ def _check_vertices(own: Sampling, signals: np.ndarray) -> None:
             "transfer them to that sampling, or ask for the network on theirs: "
             'mismatch="adapt", --adapt'
         )
-
-
-def _takes_missing(model: nn.Module) -> bool:
-    """Whether NaN are missing values to a network."""
-    return getattr(model, "missing", "raise") == "renormalize"
-
-
-def _check_values(model: nn.Module, signals: np.ndarray) -> None:
-    """Raise unless all values are finite, but for NaN where the network takes them."""
-    if _takes_missing(model):
-        signals = np.nan_to_num(signals, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    check_finite(signals)
 
 
 def _check_channels(model: Any, signals: np.ndarray) -> None:

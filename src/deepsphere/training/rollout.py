@@ -1,7 +1,7 @@
 """Forecasts, step after step, from what was observed until a start."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from deepsphere.data.windows import check_positive
 from deepsphere.training.checkpoint import Metadata
 from deepsphere.training.forecaster import (
     Forecaster,
+    Starts,
     as_starts,
     forecaster_of,
     open_forecaster,
@@ -91,6 +92,22 @@ def rollout(
     ValueError
         If the series does not fit the network, a field before the start is missing, the steps
         cannot follow each other, or a forecast does not stay finite.
+
+    Examples
+    --------
+    >>> import deepsphere as ds
+    >>> from deepsphere.data.simulated_weather import WeatherPlan, simulated_weather
+    >>> from deepsphere.tasks import Forecasting
+    >>> from deepsphere.training.forecast_data import ForecastData
+    >>> from deepsphere.training.forecast_module import ForecastModule
+    >>> series = simulated_weather(WeatherPlan(), ds.Healpix(4), num_times=12)
+    >>> data = ForecastData(series, task=Forecasting.of_series(series))
+    >>> pyramid = ds.build_graph(ds.Healpix(4), num_neighbors=8).pyramid(num_levels=2)
+    >>> model = ds.models.WeatherUNet(pyramid, in_channels=6, out_channels=2, channels=(4, 8))
+    >>> module = ForecastModule(model, data)  # which `fit` trains
+    >>> forecasts = rollout(module, series, start="2000-01-02", num_steps=2)
+    >>> [str(forecast.time) for forecast in forecasts]
+    ['2000-01-02T06:00:00', '2000-01-02T12:00:00']
     """
     found = as_forecaster(forecaster, metadata=metadata)
     for _, times, fields in rollouts(found, series, starts=[start], num_steps=num_steps):
@@ -101,7 +118,7 @@ def rollouts(
     forecaster: AnyForecaster,
     series: FieldSeries,
     *,
-    starts: Sequence[Any],
+    starts: Starts,
     num_steps: int,
     metadata: Metadata | None = None,
 ) -> Iterator[Forecasts]:

@@ -4,20 +4,20 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepsphere.data.calendars import Times, format_time
+from deepsphere.data.calendars import format_time
 from deepsphere.data.field_series import FieldSeries
 from deepsphere.data.files import write_atomically
 from deepsphere.data.map_folders import only_writer
 from deepsphere.data.windows import check_positive
 from deepsphere.training.checkpoint import Metadata
-from deepsphere.training.forecaster import Forecaster, as_starts
+from deepsphere.training.forecaster import Forecaster, Starts, as_starts
 from deepsphere.training.rollout import AnyForecaster, advance, as_forecaster, times_after
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def write_rollouts(
     series: FieldSeries,
     path: str | os.PathLike[str],
     *,
-    starts: Sequence[Any],
+    starts: Starts,
     num_steps: int,
     batch_size: int = 8,
     metadata: Metadata | None = None,
@@ -159,7 +159,7 @@ class _Work:
         cls,
         forecaster: AnyForecaster,
         series: FieldSeries,
-        starts: Sequence[Any],
+        starts: Starts,
         *,
         num_steps: int,
         metadata: Metadata | None,
@@ -245,19 +245,19 @@ class _Store:
         """Write the fields of some starts, so many steps ahead."""
         for channel, array in enumerate(self.arrays):
             for place, start in enumerate(group):
-                array[self._place(start, step)] = self._grid(fields[place, :, channel])
+                array[self._place(int(start), step)] = self._grid(fields[place, :, channel])
 
     def read(self, group: np.ndarray, step: int) -> np.ndarray:
         """The fields of some starts, as they were written."""
         grids = [
-            [self._vertices(np.asarray(array[self._place(start, step)])) for start in group]
+            [self._vertices(np.asarray(array[self._place(int(start), step)])) for start in group]
             for array in self.arrays
         ]
         return np.moveaxis(np.array(grids, np.float32), 0, -1)
 
     def _place(self, start: int, step: int) -> Any:
         """Where a field lies."""
-        return (step - 1,) if self.single else (int(start), step - 1)
+        return (step - 1,) if self.single else (start, step - 1)
 
     def _grid(self, values: np.ndarray) -> np.ndarray:
         """Values as they lie in the file."""
@@ -353,7 +353,7 @@ def _step_name(work: _Work) -> str:
     return work.forecaster.preparation.step.times(work.forecaster.task.step)
 
 
-def _writable(times: Times) -> np.ndarray:
+def _writable(times: np.ndarray) -> np.ndarray:
     """Times as xarray takes them."""
     return times.astype("datetime64[ns]") if times.dtype.kind == "M" else times
 
