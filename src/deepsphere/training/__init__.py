@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from deepsphere.training.channel_scaling import ChannelScaling
 from deepsphere.training.checkpoint import Metadata, load, read_metadata, read_spec, save
 from deepsphere.training.evaluation import ClassifierScores, evaluate_classifier
-from deepsphere.training.forecaster import open_forecaster
+from deepsphere.training.forecaster import Forecaster, forecaster_of, open_forecaster
 from deepsphere.training.optimization import Optimization
 from deepsphere.training.prediction import predict, predict_patches
-from deepsphere.training.rollout import rollout
-from deepsphere.training.rollout_files import write_rollout
+from deepsphere.training.rollout import rollout, rollouts
+from deepsphere.training.rollout_files import write_rollout, write_rollouts
 from deepsphere.training.seeding import seeded
 from deepsphere.training.shape_outputs import ShapeOutputs, compute_outputs
 
@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from deepsphere.training.event_data import SphericalEvents
     from deepsphere.training.fitting import FitResult, fit
     from deepsphere.training.forecast_data import ForecastData
+    from deepsphere.training.forecast_evaluation import evaluate_forecasts
     from deepsphere.training.forecast_module import ForecastModule
+    from deepsphere.training.iteration_schedule import IterationSchedule
     from deepsphere.training.map_data import SphericalMaps
     from deepsphere.training.map_noise import MapNoise
     from deepsphere.training.module import SphereModule
     from deepsphere.training.shape_data import SphericalShapes
 
 _LAZY = {
+    "IterationSchedule": "iteration_schedule",
+    "evaluate_forecasts": "forecast_evaluation",
     "SphericalEvents": "event_data",
     "ForecastData": "forecast_data",
     "ForecastModule": "forecast_module",
@@ -65,6 +69,8 @@ __all__ = [
     "FitResult",
     "ForecastData",
     "ForecastModule",
+    "Forecaster",
+    "IterationSchedule",
     "MapNoise",
     "Metadata",
     "Optimization",
@@ -76,7 +82,9 @@ __all__ = [
     "SphericalShapes",
     "compute_outputs",
     "evaluate_classifier",
+    "evaluate_forecasts",
     "fit",
+    "forecaster_of",
     "load",
     "open_forecaster",
     "predict",
@@ -84,7 +92,9 @@ __all__ = [
     "read_metadata",
     "read_spec",
     "rollout",
+    "rollouts",
     "save",
     "seeded",
     "write_rollout",
+    "write_rollouts",
 ]

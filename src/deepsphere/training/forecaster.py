@@ -227,8 +227,9 @@ def forecaster_of(model: nn.Module, metadata: Metadata | None = None) -> Forecas
         If there are no metadata, or they are not those of a forecast.
     """
     inner: Any = model
+    # a module in training is told from a model without importing Lightning
     preparation = getattr(model, "preparation", None)
-    if isinstance(preparation, FieldPreparation):
+    if preparation is not None:
         sampling = model_sampling(inner.model)
         assert sampling is not None, "checked by the module"
         return Forecaster(inner.model, inner.task, preparation, sampling)
