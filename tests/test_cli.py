@@ -354,8 +354,8 @@ def test_bad_plots_are_one_line(words, message, tmp_path, capsys):
 
 def test_picture_of_unknown_kind_is_one_line(tmp_path, capsys):
     source = write_signals(tmp_path / "signals.npy", 1, 48, 2)
-    line = error_of(capsys, "plot", source, tmp_path / "a.gif", "--sampling", "healpix:2")
-    assert "output must end in one of .png, .svg, .pdf, .html, got a.gif" in line
+    line = error_of(capsys, "plot", source, tmp_path / "a.bmp", "--sampling", "healpix:2")
+    assert "output must end in one of .png, .svg, .pdf, .gif, .mp4, .html, got a.bmp" in line
 
 
 # how it ends

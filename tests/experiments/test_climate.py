@@ -557,7 +557,8 @@ def test_maps_of_other_classes_are_refused(tmp_path, finished):
 
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize(
-    "name", ["climate", "climate-large", "climate-original", "climate-temporal"]
+    "name",
+    ["climate", "climate-full-resolution", "climate-large", "climate-original", "climate-temporal"],
 )
 def test_networks_of_the_recipes_are_those_of_the_library(name, quick):
     recipe = read_recipe(name, quick=quick, recipe_type=ClimateRecipe)

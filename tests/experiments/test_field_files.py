@@ -7,8 +7,7 @@ import torch
 import deepsphere as ds
 from deepsphere.data import read_signals
 from deepsphere.data.dataset_files import write_dataset
-from deepsphere.experiments.field_files import predict_fields_file, read_field
-from deepsphere.experiments.signal_files import plot_file
+from deepsphere.experiments.field_files import predict_fields_file
 from deepsphere.fields import open_dataset
 from deepsphere.sampling import Equiangular, sampling_from_spec
 from deepsphere.training.checkpoint import Metadata, save
@@ -100,22 +99,6 @@ def test_pixels_are_said_to_be_in_their_order(tmp_path):
     assert file.sampling == "healpix:nside=2,ordering=ring"
 
 
-def test_one_field_is_read_by_name_and_time(tmp_path):
-    write_dataset(tmp_path / "in.nc", weather())
-    field = read_field(tmp_path / "in.nc", index=2, channel="sst")
-    np.testing.assert_array_equal(field.values, weather().sst.values[2, ::-1].reshape(128))
-    assert field.title == "sst, 2001-03-01"
-    assert field.unit == "K"
-    assert read_field(tmp_path / "in.nc", index=0, channel="1").title == "sst, 2001-01-01"
-    for channel, index, message in (
-        ("sea", 0, r"channel must be one of t2m, sst or 0 to 1, got 'sea'"),
-        ("2", 0, r"channel must be one of t2m, sst or 0 to 1, got '2'"),
-        ("sst", 3, r"index must be between 0 and 2, got 3"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            read_field(tmp_path / "in.nc", index=index, channel=channel)
-
-
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
 def test_two_numbers_for_missing_values_do_not_stop_writing(tmp_path, suffix):
     data = weather()
@@ -149,13 +132,3 @@ def test_commands_predict_and_draw_fields(tmp_path, checkpoint, capsys):
     files[2] = str(tmp_path / "out.npz")
     assert main(["predict", *files, "--channels", "sst"]) == 0
     assert np.load(files[2])["predictions"].shape == (3, 128, 1)
-
-
-def test_field_is_drawn_with_its_name(tmp_path):
-    pytest.importorskip("matplotlib")
-    write_dataset(tmp_path / "in.nc", weather())
-    plot_file(tmp_path / "in.nc", tmp_path / "map.svg", channel="sst", index=1)
-    assert "sst, 2001-02-01" in (tmp_path / "map.svg").read_text()
-    np.save(tmp_path / "in.npy", np.zeros((1, 12, 1)))
-    with pytest.raises(ValueError, match=r"channel must be one of the numbers or 0 to 0, got 'a'"):
-        plot_file(tmp_path / "in.npy", tmp_path / "b.png", sampling="healpix:1", channel="a")

@@ -364,7 +364,7 @@ def test_leads_that_nothing_was_observed_at_cannot_be_compared():
 
 
 def test_experiment_writes_all_rows_and_a_report(finished):
-    names = FieldNames(("temperature",), ("K",), open_fields(mini(), None).step)
+    names = FieldNames.of(open_fields(mini(), None))
     found = measures(finished)
     assert list(found) == [name for name, _ in row_names(mini(), names)]
     for lead in ("6 hours", "18 hours"):

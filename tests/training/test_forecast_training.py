@@ -268,6 +268,7 @@ def test_static_fields_and_masks_are_no_weights():
     )
 
 
+@pytest.mark.slow
 def test_training_reduces_the_loss_below_that_of_persistence():
     data = make_data(120)
     result = fit(make_module(data, 1e-2), data, max_epochs=3, progress=False, accelerator="cpu")
@@ -303,24 +304,24 @@ def test_training_with_a_schedule_is_the_same_when_it_is_resumed(tmp_path: Path)
     options: dict[str, Any] = {"max_epochs": 4, "progress": False, "accelerator": "cpu"}
     whole_schedule = scheduled()
     whole = fit(
-        make_module(make_data()),
-        make_data(),
+        make_module(make_data(30)),
+        make_data(30),
         **options,
         callbacks=[whole_schedule],
         output=tmp_path / "whole",
     )
     with pytest.raises(StoppedError):
         fit(
-            make_module(make_data()),
-            make_data(),
+            make_module(make_data(30)),
+            make_data(30),
             **options,
             callbacks=[scheduled(), StopAfter(2)],
             output=tmp_path / "part",
         )
     part_schedule = scheduled()
     part = fit(
-        make_module(make_data()),
-        make_data(),
+        make_module(make_data(30)),
+        make_data(30),
         **options,
         callbacks=[part_schedule],
         output=tmp_path / "part",

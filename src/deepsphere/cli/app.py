@@ -13,6 +13,7 @@ from deepsphere.cli import (
     measurements,
     shapes,
     signals,
+    weather,
 )
 from deepsphere.version import __version__
 
@@ -66,6 +67,7 @@ for _panel, _commands in {
         "predict": signals.predict,
         "plot": signals.plot,
         "regrid": fields.regrid,
+        "forecast": weather.forecast,
     },
     "Graphs": {"equivariance": measurements.equivariance},
     "Speed": {"benchmark": benchmarks.benchmark},

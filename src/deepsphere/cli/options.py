@@ -23,7 +23,8 @@ Data = Annotated[
         help="Of digits: the folder with the four MNIST files (IDX, also gzipped); without it, "
         "recipes use the 1,797 digits that come with scikit-learn. Of shapes: a folder or zip with "
         "a sub-folder of meshes for each class, ModelNet, SHREC'17, or an .npz of meshes; without "
-        "it, procedural shapes.",
+        "it, procedural shapes. Of weather: a netCDF file or a Zarr store; without it, simulated "
+        "weather.",
     ),
 ]
 Overwrite = Annotated[
@@ -89,6 +90,7 @@ class Projection(str, Enum):
     """How the sphere is laid on the page."""
 
     mollweide = "mollweide"
+    equirectangular = "equirectangular"
     orthographic = "orthographic"
 
 

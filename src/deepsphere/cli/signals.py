@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deepsphere.cli.options import BatchSize, Checkpoint, Ordering, Overwrite, Projection
+from deepsphere.cli.options import BatchSize, Checkpoint, Ordering, Overwrite, Projection, say
 
 
 class Patches(str, Enum):
@@ -18,6 +18,14 @@ class Patches(str, Enum):
     mean = "mean"
 
 
+class PictureKind(str, Enum):
+    """What is drawn of a field."""
+
+    map = "map"
+    hovmoller = "hovmoller"
+
+
+_WHAT, _HOW = "What is drawn", "How it looks"
 _FORMATS = (
     ".npy, .npz, .csv or .fits, an array (signals, vertices, channels); .nc or .zarr, fields with "
     "coordinates"
@@ -178,51 +186,226 @@ def plot(
         Path,
         typer.Argument(
             metavar="OUTPUT",
-            help="A map as .png, .svg or .pdf, or a globe that can be turned as .html.",
+            help="A map as .png, .svg or .pdf (up to 24 maps of several times); a film as .gif or "
+            ".mp4; a globe that can be turned as .html, with a slider for several times.",
             show_default=False,
         ),
     ],
+    channel: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Which variable or channel, by name or number.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = "0",
+    times: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHICH",
+            help="Which times: a date (2020 is all of that year, 2020-01, 2018-01-01T06), FROM:TO "
+            "with both ends, or all. Without it, the first; all of a film.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHICH",
+            help="The same by number: 0 is the first signal or time, 0:11 the first twelve, or "
+            "all.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIM=VALUE",
+            help="Where along other dimensions of INPUT: [b]--at level=500[/b]. Repeatable. "
+            "Without it, the first place.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     sampling: Annotated[
         str | None,
         typer.Option(
             metavar="SPEC",
             help="Where the vertices lie, e.g. healpix:32. Needed unless INPUT says it.",
+            rich_help_panel=_WHAT,
         ),
     ] = None,
-    index: Annotated[
-        int,
-        typer.Option(min=0, metavar="NUMBER", help="Which of the signals, or of the times."),
-    ] = 0,
-    channel: Annotated[
-        str, typer.Option(metavar="NAME", help="Which of its channels, by name or number.")
-    ] = "0",
-    projection: Annotated[Projection, typer.Option(help="Of a map.")] = Projection.mollweide,
     ordering: Annotated[
-        Ordering | None, typer.Option(help="Order of the HEALPix pixels in INPUT.")
+        Ordering | None,
+        typer.Option(help="Order of the HEALPix pixels in INPUT.", rich_help_panel=_WHAT),
     ] = None,
-    title: Annotated[str, typer.Option(metavar="TEXT", help="Above the picture.")] = "",
+    kind: Annotated[
+        PictureKind,
+        typer.Option(
+            help="A map, or a Hovmöller diagram: the mean over a band of latitude, by longitude "
+            "and time.",
+            rich_help_panel=_HOW,
+        ),
+    ] = PictureKind.map,
+    band: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOUTH,NORTH",
+            help="The band of a Hovmöller diagram, degrees. Without it, -5,5.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    projection: Annotated[
+        Projection | None,
+        typer.Option(
+            help="Of a map or a film. Without it, mollweide, whose areas are true.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    center: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LON,LAT",
+            help="The middle of the map, or what a globe shows first, degrees: [b]--center "
+            "-60,20[/b].",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    coastlines: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A land mask, or any field that is missing over land, on any grid. Without it, "
+            "outlines of where INPUT has no values; none: no lines.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    coastlines_variable: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Which variable of that file. Without it, the one called a mask, or the first.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    land: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="What is land in that file: missing, above:0, below:0.5 or values:1,3. Without "
+            "it, what is missing; of masks without missing values, what is above 0.5.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    cmap: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Colours, a name of matplotlib: RdBu_r for anomalies.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "viridis",
+    vmin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Lower end of the colours. Without it, the least value drawn.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    vmax: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Upper end. Without it, the largest value drawn.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    title: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Above the picture. Without it, the name of the field, and its time.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "",
+    frames_per_second: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Speed of a film (8), or of a globe that plays (4).",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw a signal on any sampling as a map or as an interactive globe.
+    """Draw fields on any sampling as maps, as a film, or as an interactive globe.
+
+    Names, units and times are those of INPUT. Missing values are gray.
 
     Examples:  [b]deepsphere plot maps.npy map.png --sampling healpix:32[/b]
 
-    [b]deepsphere plot sst.nc map.png --channel sst --index 3[/b]
-    """
-    from deepsphere.experiments.signal_files import plot_file
+    [b]deepsphere plot sst.nc map.png --times 2015-12 --center 180,0[/b]
 
-    plot_file(
+    [b]deepsphere plot era5.nc film.mp4 --channel z --at level=500 --coastlines landsea.nc[/b]
+
+    [b]deepsphere plot sst.nc globe.html --times 2015-01:2016-12[/b]
+
+    [b]deepsphere plot sst.nc waves.png --kind hovmoller --band -5,5[/b]
+    """
+    from deepsphere.experiments.picture_files import plot_file
+
+    summary = plot_file(
         source,
         target,
         sampling=sampling,
         index=index,
+        times=times,
+        at=_places(at),
         channel=channel,
-        projection=projection.value,
+        kind=kind.value,
+        band_deg=_pair("--band", band, "-5,5"),
+        projection=projection.value if projection else None,
+        center=_pair("--center", center, "-60,20"),
+        coastlines=coastlines,
+        coastlines_variable=coastlines_variable,
+        land=land,
+        cmap=cmap,
+        vmin=vmin,
+        vmax=vmax,
         ordering=ordering.value if ordering else None,
         title=title,
+        frames_per_second=frames_per_second,
         overwrite=overwrite,
+        progress=True,
     )
-    Console().print(f"written to {target}", markup=False, soft_wrap=True)
+    for note in summary.notes:
+        say(note)
+    say(f"{summary.what}, written to {summary.path}")
+
+
+def _places(words: list[str] | None) -> dict[str, str]:
+    """Places along dimensions, from words like ``level=500``."""
+    places = {}
+    for word in words or []:
+        dim, equals, value = word.partition("=")
+        if not (equals and dim.strip() and value.strip()):
+            raise ValueError(f"--at must be DIM=VALUE, got {word!r}; e.g. --at level=500")
+        places[dim.strip()] = value.strip()
+    return places
+
+
+def _pair(option: str, text: str | None, example: str) -> tuple[float, float] | None:
+    """Two numbers between which there is a comma."""
+    if text is None:
+        return None
+    try:
+        first, second = (float(word) for word in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"{option} must be two numbers in degrees with a comma between, got {text!r}; e.g. "
+            f"{option} {example}"
+        ) from None
+    return first, second
 
 
 def _refuse(options: Mapping[str, object]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix
 
 from deepsphere.data.climate_channels import CHANNEL_NAMES, CLASS_NAMES
 from deepsphere.data.climate_files import (
@@ -19,7 +19,7 @@ from deepsphere.data.climate_files import (
 )
 from deepsphere.data.climate_folders import split_by_lists
 from deepsphere.data.event_sets import UNLABELLED, EventSet, EventSplits
-from deepsphere.graph.cell_overlap import overlap_areas
+from deepsphere.graph.transfer import transfer_matrix
 from deepsphere.sampling import Equiangular, Sampling
 
 _DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError)
@@ -243,8 +243,7 @@ def _shape_of(path: Path) -> tuple[int, int, int]:
 @lru_cache(maxsize=2)
 def _averaging(grid: Equiangular, target: Sampling) -> csr_matrix:
     """Matrix (target, grid) of the shares of cells of the grid in target cells: rows sum to 1."""
-    areas = overlap_areas(grid, target)
-    return csr_matrix(diags(1 / np.asarray(areas.sum(axis=1)).ravel()) @ areas, dtype=np.float32)
+    return csr_matrix(transfer_matrix(grid, target, "conservative"), dtype=np.float32)
 
 
 def _h5py() -> Any:

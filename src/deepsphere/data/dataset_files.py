@@ -1,13 +1,13 @@
 """Writing data sets with coordinates to netCDF and Zarr, in one piece."""
 
 import os
-import secrets
 import shutil
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from deepsphere.data.files import require_writable, write_atomically
+from deepsphere.data.files import write_atomically, write_folder_atomically
 from deepsphere.fields import is_dataset_path
 from deepsphere.fields.recognition import as_dataset
 
@@ -51,27 +51,73 @@ def write_dataset(
     >>> xr.open_zarr(path)["t"].values
     array([1., 2.])
     """
+    keep_file_layout = ".zarr" not in Path(path).name.lower()
+    write_encoded(
+        path, _bare(as_dataset(data), keep_file_layout=keep_file_layout), overwrite=overwrite
+    )
+
+
+def write_encoded(
+    path: str | os.PathLike[str],
+    data: "xr.Dataset",
+    *,
+    overwrite: bool = False,
+    encoding: Mapping[Any, Any] | None = None,
+) -> None:
+    """Write a data set whose encodings suit the format, in one piece or not at all.
+
+    Parameters
+    ----------
+    path
+        As for :func:`write_dataset`.
+    data
+        The data set; what is lazy is computed part by part.
+    overwrite
+        Replace what is there.
+    encoding
+        Of variables, beside what they have.
+
+    Raises
+    ------
+    FileExistsError, ValueError
+        As :func:`write_dataset`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import xarray as xr
+    >>> path = Path(tempfile.mkdtemp()) / "t.nc"
+    >>> data = xr.Dataset({"t": ("lat", [1.0, 2.0])}, {"lat": [-45.0, 45.0]})
+    >>> write_encoded(path, data, encoding={"t": {"dtype": "int16", "_FillValue": -1}})
+    >>> xr.open_dataset(path, mask_and_scale=False)["t"].dtype
+    dtype('int16')
+    """
     path = Path(path)
+    name = path.name.lower()
     if not is_dataset_path(path):
         raise ValueError(f"path must end in .nc or .zarr, got {path}; rename it")
-    dataset = _bare(as_dataset(data), keep_file_layout=".zarr" not in path.name.lower())
-    name = path.name.lower()
     if name.endswith(".zarr"):
-        _write_store(path, dataset, overwrite=overwrite)
-        return
-    with write_atomically(path, overwrite=overwrite) as temporary:
-        if not name.endswith(".zarr.zip"):
-            dataset.to_netcdf(temporary)
-            return
+        with write_folder_atomically(path, overwrite=overwrite) as store:
+            data.to_zarr(store, encoding=encoding, zarr_format=2, consolidated=True)
+    elif name.endswith(".zarr.zip"):
         # a store that is written into an archive at once repeats its metadata there
-        folder = temporary.with_suffix(".zarr")
-        try:
-            dataset.to_zarr(folder, mode="w", zarr_format=2, consolidated=True)
-            with zipfile.ZipFile(temporary, "w") as archive:
-                for file in sorted(each for each in folder.rglob("*") if each.is_file()):
-                    archive.write(file, file.relative_to(folder).as_posix())
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with write_atomically(path, overwrite=overwrite) as temporary:
+            folder = temporary.with_suffix(".zarr")
+            try:
+                data.to_zarr(folder, encoding=encoding, zarr_format=2, consolidated=True)
+                _pack(folder, temporary)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    else:
+        with write_atomically(path, overwrite=overwrite) as temporary:
+            data.to_netcdf(temporary, encoding=encoding)
+
+
+def _pack(folder: Path, path: Path) -> None:
+    """All files of a folder in a zip file, uncompressed as they are compressed already."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+            archive.write(file, file.relative_to(folder).as_posix())
 
 
 def _bare(data: "xr.Dataset", *, keep_file_layout: bool) -> "xr.Dataset":
@@ -86,26 +132,3 @@ def _bare(data: "xr.Dataset", *, keep_file_layout: bool) -> "xr.Dataset":
             encoding = {key: value for key, value in encoding.items() if key in _KEPT}
         variable.encoding = encoding
     return copy
-
-
-def _write_store(path: Path, data: "xr.Dataset", *, overwrite: bool) -> None:
-    """Write a folder aside and move it into place."""
-    if not path.is_dir():
-        require_writable(path, overwrite=overwrite)
-    elif not overwrite:
-        raise FileExistsError(
-            f"{path} must not exist yet, got an existing store; "
-            "choose another name or overwrite it (overwrite=True, --overwrite)"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mark = secrets.token_hex(4)
-    temporary = path.with_name(f".{path.stem}-{mark}.zarr")
-    replaced = path.with_name(f".{path.stem}-{mark}-replaced.zarr")
-    try:
-        data.to_zarr(temporary, mode="w", zarr_format=2, consolidated=True)
-        if path.exists():
-            os.replace(path, replaced)
-        os.replace(temporary, path)
-    finally:
-        for left in (temporary, replaced):
-            shutil.rmtree(left, ignore_errors=True)

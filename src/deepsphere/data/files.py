@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,79 @@ def write_atomically(path: str | os.PathLike[str], *, overwrite: bool = False) -
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_folder_atomically(
+    path: str | os.PathLike[str], *, overwrite: bool = False
+) -> Iterator[Path]:
+    """Temporary folder beside `path` that takes its place when the block ends without an error.
+
+    When the block raises, or the folder cannot be moved, what `path` held is there as before.
+
+    Parameters
+    ----------
+    path
+        The folder to write. Missing parent folders are created.
+    overwrite
+        Replace an existing folder or file.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write; the block makes the folder.
+
+    Raises
+    ------
+    FileExistsError
+        If `path` exists and `overwrite` is false, before the block is entered or after it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with write_folder_atomically(folder / "store") as temporary:
+    ...     temporary.mkdir()
+    >>> [each.name for each in folder.iterdir()]
+    ['store']
+    """
+    target = Path(path)
+    _require_free(target, overwrite=overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mark = secrets.token_hex(4)
+    temporary = target.with_name(f".{target.stem}-{mark}{target.suffix}")
+    replaced = target.with_name(f".{target.stem}-{mark}-replaced{target.suffix}")
+    try:
+        yield temporary
+        _require_free(target, overwrite=overwrite)
+        if target.exists():
+            os.replace(target, replaced)
+        try:
+            os.replace(temporary, target)
+        except OSError:
+            if replaced.exists():
+                os.replace(replaced, target)
+            raise
+        _remove(replaced)
+    finally:
+        _remove(temporary)
+
+
+def _require_free(path: Path, *, overwrite: bool) -> None:
+    """Raise where something is and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            f"{path} must not exist yet, got an existing {'store' if path.is_dir() else 'file'}; "
+            "choose another name or overwrite it (overwrite=True, --overwrite)"
+        )
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder or a file if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def require_writable(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

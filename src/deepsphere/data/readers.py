@@ -62,7 +62,7 @@ def read_signals(path: str | os.PathLike[str], *, missing: Missing = "raise") ->
     ======  ======================================================================================
     .npy    An array (signals, vertices, channels), (vertices, channels) or (vertices,).
     .npz    Such an array under the key `signals`; optionally the strings `ordering` (nested, ring)
-            and `sampling` (a specification).
+            and `sampling` (a specification), and `channel_names`.
     .csv    One signal: a row for each vertex, a column for each channel, numbers between commas;
             a first line that is not numeric is taken as names of the columns.
     .fits   HEALPix maps, each column of the table a channel; also .fits.gz. The keywords ORDERING
@@ -241,7 +241,16 @@ def _read_npz(path: Path) -> _Content:
         )
     ordering = str(content["ordering"]) if "ordering" in content else None
     sampling = str(content["sampling"]) if "sampling" in content else None
-    return _Content(content["signals"], _as_ordering(path, ordering), sampling)
+    names = None
+    if "channel_names" in content:
+        names = tuple(str(name) for name in np.atleast_1d(content["channel_names"]))
+        found = content["signals"].shape[-1] if content["signals"].ndim > 1 else 1
+        if len(names) != found:
+            raise ValueError(
+                f"{path} must have one of channel_names for each channel ({found}), got "
+                f"{', '.join(names) or 'none'}"
+            )
+    return _Content(content["signals"], _as_ordering(path, ordering), sampling, names)
 
 
 def _read_csv(path: Path) -> _Content:

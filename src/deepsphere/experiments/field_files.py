@@ -1,6 +1,5 @@
 """From files of fields to files of predictions with the same coordinates."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 from deepsphere.data.dataset_files import write_dataset
 from deepsphere.data.files import require_writable
 from deepsphere.fields import from_xarray, is_dataset_path, open_dataset
-from deepsphere.sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -98,70 +96,3 @@ def predict_fields_file(
     return FieldPredictionSummary(
         {str(dim): size for dim, size in data.sizes.items()}, sampling, names, target
     )
-
-
-@dataclass(frozen=True, eq=False)
-class DrawnField:
-    """One field of a file, to be drawn.
-
-    Parameters
-    ----------
-    values
-        Shape (vertices,).
-    sampling
-        Where they are.
-    title
-        Name of the variable, and the coordinates of its place.
-    unit
-        Of the values, "" where the file says none.
-    """
-
-    values: np.ndarray
-    sampling: Sampling
-    title: str
-    unit: str
-
-
-def read_field(source: Path, *, index: int, channel: str) -> DrawnField:
-    """One field of a netCDF file or Zarr store; only that is read.
-
-    Parameters
-    ----------
-    source
-        The file.
-    index
-        Which of the fields of the variable: its times, and other dimensions, counted together.
-    channel
-        Name of the variable, or its number.
-
-    Returns
-    -------
-    DrawnField
-
-    Raises
-    ------
-    FileNotFoundError, ImportError
-        As :func:`deepsphere.fields.open_dataset`.
-    ValueError
-        If there is no such variable or place, or the grid is not recognised.
-    """
-    data = open_dataset(source)
-    names = from_xarray(data).channel_names
-    if channel.isdigit() and channel not in names and int(channel) < len(names):
-        channel = names[int(channel)]
-    if channel not in names:
-        raise ValueError(
-            f"channel must be one of {', '.join(names)} or 0 to {len(names) - 1}, got {channel!r}"
-        )
-    fields = from_xarray(data, variables=channel)
-    count = math.prod(fields.batch_shape)
-    if not 0 <= index < count:
-        raise ValueError(f"index must be between 0 and {count - 1}, got {index}")
-    place = np.unravel_index(index, fields.batch_shape) if fields.batch_shape else ()
-    words = [channel]
-    for dim, at in zip(fields.batch_dims, place, strict=True):
-        coord = data[dim].values[at] if dim in data.coords else at
-        words.append(str(coord).removesuffix("T00:00:00.000000000"))
-    values = fields.signals if not place else fields.read([int(place[0])])[(0, *place[1:])]
-    data.close()
-    return DrawnField(values[:, 0], fields.sampling, ", ".join(words), fields.units[0])

@@ -1,10 +1,6 @@
 """Files of fields, carried from one sampling to another."""
 
-import secrets
-import shutil
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -14,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from deepsphere.data import read_signals
+from deepsphere.data.dataset_files import write_encoded
 from deepsphere.data.files import file_suffix, require_writable, write_atomically
 from deepsphere.data.healpix_fits import write_healpix_fits
 from deepsphere.experiments.signal_files import check_not_a_source
@@ -130,7 +127,7 @@ def regrid_file(
     if is_dataset:
         wanted = layout_of_dataset(open_dataset(to)) if is_dataset_path(to) else None
         wanted = wanted or layout_of_sampling(sampling_from_spec(to))
-        dataset, layout = _dataset_of(source, sampling)
+        dataset, layout = _dataset_of(source, sampling, variables)
         names = _names(dataset, layout, variables)
         weights = transfer_weights(layout.sampling, wanted.sampling, method)
         move = partial(apply_weights, weights=weights, min_valid=min_valid)
@@ -149,12 +146,18 @@ def regrid_file(
     return RegridSummary(start, where, names, target)
 
 
-def _dataset_of(source: Path, spec: str | None) -> tuple["xr.Dataset", GridLayout]:
+def _dataset_of(
+    source: Path, spec: str | None, variables: Sequence[str] | None
+) -> tuple["xr.Dataset", GridLayout]:
     """The fields of a file as a data set, and how they lie on a sampling."""
     if is_dataset_path(source) or source.is_dir():
         dataset = open_dataset(source)
         if spec is None:
-            return dataset, layout_of_dataset(dataset)
+            # of several grids in a file, that of the variables
+            chosen = (
+                dataset if variables is None else from_xarray(dataset, variables=variables).dataset
+            )
+            return chosen, layout_of_dataset(chosen)
         return dataset, _named_layout(dataset, sampling_from_spec(spec))
     import xarray as xr
 
@@ -276,6 +279,11 @@ def _regridded_variable(
         per_index = max(
             int(np.prod(shape[1:], dtype=np.int64)), ordered.size // max(shape[0], 1), 1
         )
+        if 0 in shape:
+            raise ValueError(
+                f"variable {variable.name} must have values, got the sizes {dict(variable.sizes)}; "
+                "was everything selected away?"
+            )
         step = max(1, _VALUES_PER_CHUNK // per_index)
         values = da.concatenate(
             [
@@ -338,38 +346,7 @@ def _write_dataset(path: Path, dataset: "xr.Dataset", *, overwrite: bool) -> Non
             if key in packing and (key != "dtype" or variable.dtype.kind in "mMO")
         }
     with config.set(scheduler="synchronous"):
-        if not path.name.lower().endswith((".zarr", ".zarr.zip")):
-            with write_atomically(path, overwrite=overwrite) as temporary:
-                dataset.to_netcdf(temporary, encoding=encoding)
-            return
-        with _folder_aside(path) as aside:
-            dataset.to_zarr(aside, encoding=encoding, zarr_format=2, consolidated=True)
-            if path.name.lower().endswith(".zip"):
-                with write_atomically(path, overwrite=overwrite) as temporary:
-                    _pack(aside, temporary)
-                return
-            if path.is_dir():
-                shutil.rmtree(path)
-            aside.rename(path)
-
-
-@contextmanager
-def _folder_aside(path: Path) -> Iterator[Path]:
-    """A folder beside a path, which is gone afterwards unless it was moved."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _pack(folder: Path, path: Path) -> None:
-    """All files of a folder in a zip file, uncompressed as they are compressed already."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                archive.write(file, file.relative_to(folder).as_posix())
+        write_encoded(path, dataset, overwrite=overwrite, encoding=encoding)
 
 
 def _signals_of(
@@ -377,7 +354,7 @@ def _signals_of(
 ) -> tuple[np.ndarray, Sampling, tuple[str, ...]]:
     """Signals (signals, vertices, channels) of any file, their sampling, and names of channels."""
     if is_dataset_path(source) or source.is_dir():
-        dataset, layout = _dataset_of(source, spec)
+        dataset, layout = _dataset_of(source, spec, variables)
         names = _names(dataset, layout, variables)
         columns = [layout.flatten(dataset[name]) for name in names]
         shape = np.broadcast_shapes(*(column.shape for column in columns))

@@ -1,4 +1,4 @@
-"""From files of signals to files of predictions and pictures."""
+"""From files of signals to files of predictions."""
 
 import warnings
 from dataclasses import dataclass
@@ -13,22 +13,17 @@ from deepsphere.data import (
     SignalFile,
     read_signals,
     require_writable,
-    write_atomically,
     write_predictions,
 )
 from deepsphere.data.readers import Ordering
-from deepsphere.experiments.field_files import read_field
 from deepsphere.experiments.signal_selection import (
     MASK_THRESHOLD,
     choose_channels,
     read_mask,
     sampling_of_file,
 )
-from deepsphere.fields import is_dataset_path
-from deepsphere.sampling import Healpix, Sampling, sampling_from_spec
+from deepsphere.sampling import Sampling
 
-PictureSuffix = Literal[".png", ".svg", ".pdf", ".html"]
-ProjectionName = Literal["mollweide", "orthographic"]
 PatchesName = Literal["each", "mean"]
 
 # How many times the spread of the training, or how many of its deviations away, is far.
@@ -259,69 +254,6 @@ def _warn_of_other_scale(
         )
 
 
-def plot_file(
-    source: Path,
-    target: Path,
-    *,
-    sampling: str | None = None,
-    index: int = 0,
-    channel: int | str = 0,
-    projection: ProjectionName = "mollweide",
-    ordering: Ordering | None = None,
-    title: str = "",
-    overwrite: bool = False,
-) -> None:
-    """Draw one signal of a file as a map, or as a globe that can be turned.
-
-    Parameters
-    ----------
-    source
-        Signals, see `deepsphere.data.read_signals`. NaN stays blank.
-    target
-        ``.png``, ``.svg`` or ``.pdf`` for a map, ``.html`` for a globe.
-    sampling
-        Where the signals lie, e.g. ``"healpix:32"``; None takes what the file says.
-    index, channel
-        Which signal, and which of its channels, by number or name. In fields with coordinates the
-        signals are their times, and other dimensions that are not the grid.
-    projection
-        Of the map.
-    ordering
-        Order of the HEALPix pixels; None takes what the file or the sampling says.
-    title
-        Above the picture.
-    overwrite
-        Whether to replace `target`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If `source` is not there.
-    FileExistsError
-        If `target` is there and may not be replaced.
-    ValueError
-        If the suffix is unknown, the sampling is not known or does not fit, or there is no such
-        signal or channel.
-    """
-    suffixes = get_args(PictureSuffix)
-    if target.suffix.lower() not in suffixes:
-        raise ValueError(
-            f"output must end in one of {', '.join(suffixes)}, got {target.name}; rename it"
-        )
-    require_writable(target, overwrite=overwrite)
-    unit = ""
-    if is_dataset_path(source) and sampling is None and ordering is None:
-        field = read_field(source, index=index, channel=str(channel))
-        signal, where = field.values, field.sampling
-        title, unit = title or field.title, field.unit
-    else:
-        file = read_signals(source, missing="keep")
-        where = _sampling_of(file, source, sampling, ordering)
-        signal = _choose(file, index, channel)
-    with write_atomically(target, overwrite=overwrite) as temporary:
-        _draw(temporary, signal, where, projection, title=title, unit=unit)
-
-
 def check_not_a_source(target: Path, sources: dict[str, Path | None]) -> None:
     """Refuse to replace what is read, whatever may be overwritten.
 
@@ -347,69 +279,3 @@ def check_not_a_source(target: Path, sources: dict[str, Path | None]) -> None:
                 f"OUTPUT must be another file than {name}, got {target} for both; "
                 "choose another name"
             )
-
-
-def _sampling_of(
-    file: SignalFile, source: Path, spec: str | None, ordering: Ordering | None
-) -> Sampling:
-    """The sampling of the signals, as said by the caller or by the file."""
-    spec = spec or file.sampling
-    if spec is None:
-        raise ValueError(
-            f"sampling must be given, got none: {source} does not say on which one its "
-            f"{file.signals.shape[1]} vertices lie; e.g. --sampling healpix:32"
-        )
-    where = sampling_from_spec(spec)
-    ordering = ordering or file.ordering
-    if ordering is not None:
-        if not isinstance(where, Healpix):
-            raise ValueError(
-                f"ordering must not be given for {spec}, got {ordering}; only HEALPix has orderings"
-            )
-        where = Healpix(nside=where.nside, ordering=ordering)
-    if where.num_vertices != file.signals.shape[1]:
-        raise ValueError(
-            f"sampling must have the {file.signals.shape[1]} vertices of {source}, got "
-            f"{where.num_vertices} of {spec}; name the sampling of the file"
-        )
-    return where
-
-
-def _choose(file: SignalFile, index: int, channel: int | str) -> Float[np.ndarray, " vertices"]:
-    """One channel of one signal."""
-    signals, names = file.signals, file.channel_names or ()
-    if isinstance(channel, str):
-        if channel not in names and not channel.isdigit():
-            raise ValueError(
-                f"channel must be one of {', '.join(names) or 'the numbers'} or 0 to "
-                f"{signals.shape[2] - 1}, got {channel!r}"
-            )
-        channel = names.index(channel) if channel in names else int(channel)
-    for name, value, size in (
-        ("index", index, signals.shape[0]),
-        ("channel", channel, signals.shape[2]),
-    ):
-        if not 0 <= value < size:
-            raise ValueError(f"{name} must be between 0 and {size - 1}, got {value}")
-    return signals[index, :, channel]
-
-
-def _draw(
-    path: Path,
-    signal: Float[np.ndarray, " vertices"],
-    sampling: Sampling,
-    projection: ProjectionName,
-    *,
-    title: str,
-    unit: str,
-) -> None:
-    """Write the picture in the format of the suffix."""
-    from deepsphere.plotting import globe, plot_map
-
-    if path.suffix.lower() == ".html":
-        figure = globe(signal, sampling, title=title)
-        # the script goes into the file, so that it can be looked at without a network
-        figure.write_html(path, include_plotlyjs=True)
-        return
-    picture = plot_map(signal, sampling, projection=projection, title=title, unit=unit)
-    picture.savefig(path, dpi=200)

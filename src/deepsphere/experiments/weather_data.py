@@ -246,7 +246,7 @@ def digest_of_fields(recipe: WeatherRecipe, data: Path | None) -> str:
         [format_time(time) for time in series.times],
         list(series.channel_names),
         str(series.sampling.spec),
-        [hashlib.sha256(series.read([index]).tobytes()).hexdigest() for index in some],
+        [hashlib.sha256(series.read([int(index)]).tobytes()).hexdigest() for index in some],
     ]
     return short_hash(decisive)
 

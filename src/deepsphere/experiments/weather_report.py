@@ -186,6 +186,9 @@ def _write_curves(page: ReportPage, recipe: WeatherRecipe, measured: WeatherMeas
     names = measured.names
     number, _, unit = names.step.times(1).partition(" ")
     leads = [int(number) * lead for lead in range(1, recipe.data.leads[-1] + 1)]
+    # beside anomalies, that of the whole field would be far above all others
+    is_anomaly = recipe.data.forecast == "anomalies"
+    shown_baselines = [row for row in BASELINES if not (is_anomaly and row == "persistence")]
     for channel, channel_unit in zip(names.channels, names.units, strict=True):
 
         def scores(rows, channel=channel):
@@ -203,7 +206,7 @@ def _write_curves(page: ReportPage, recipe: WeatherRecipe, measured: WeatherMeas
             plot_lead_time_skill(
                 scores([network.name for network in recipe.networks]),
                 leads,
-                baselines=scores(BASELINES),
+                baselines=scores(shown_baselines),
                 units={"RMSE": channel_unit},
                 lead_unit=f"{unit.removesuffix('s')}s",
                 title=channel,

@@ -14,6 +14,10 @@ from deepsphere.fields.values import Channel, Fields, is_time
 if TYPE_CHECKING:
     import xarray as xr
 
+# Areas of cells where no attribute says so (MPAS, ICON, CMIP; CAM-SE).
+_AREA_NAMES = {"areacell", "cell_area", "areacella", "areacello"}
+_AREA_UNITS = {"steradian", "steradians", "sr", "radian^2", "radians^2", "m2", "m^2", "km2"}
+
 
 def from_xarray(
     data: "xr.Dataset | xr.DataArray",
@@ -29,7 +33,7 @@ def from_xarray(
         A data set or one variable.
     variables
         Names of the variables that become channels, in this order; by default all numbers on the
-        grid.
+        grid, the areas of its cells aside.
     channel_dims
         Dimensions whose places become channels too, as ``"level"``; the other dimensions come
         before the vertices, time first. A variable that lacks one is repeated along it.
@@ -119,12 +123,30 @@ def _variables_on_grid(data: "xr.Dataset", layout: GridLayout) -> list[str]:
         and variable.dtype.kind in "fiub"
         and (angle_role(variable) is None or str(name).lower() in ("x", "y"))
     ]
+    of_cells = _area_names(data)
+    names = [name for name in names if name not in of_cells] or names
     if not names:
         raise ValueError(
             f"data must have a variable on the dimensions {', '.join(layout.spatial_dims)} of the "
             f"grid, got {', '.join(map(str, data.data_vars)) or 'none'}"
         )
     return names
+
+
+def _area_names(data: "xr.Dataset") -> set[str]:
+    """Variables that are the areas of the cells, which belong to the grid."""
+    named = " ".join(
+        str(variable.attrs.get("cell_measures") or variable.encoding.get("cell_measures"))
+        for variable in data.data_vars.values()
+    ).split()
+    return {
+        str(name)
+        for name, variable in data.data_vars.items()
+        if str(name) in named
+        or variable.attrs.get("standard_name") == "cell_area"
+        or str(name).lower() in _AREA_NAMES
+        or (str(name).lower() == "area" and variable.attrs.get("units") in _AREA_UNITS)
+    }
 
 
 def _check_variables(

@@ -17,16 +17,20 @@ _STANDARD_NAMES = {"lat": "latitude", "lon": "longitude"}
 _AXES = {"lat": "Y", "lon": "X"}
 _NAMES = {
     "lat": {"lat", "latitude", "lats", "latitudes", "nav_lat", "clat", "latcell", "xlat", "tlat"}
-    | {"gphit", "geolat", "lat_rho", "lat_deg", "grid_lat"},
+    | {"gphit", "geolat", "lat_rho", "lat_deg", "grid_lat", "lat_cell_centre"},
     "lon": {"lon", "longitude", "lons", "longitudes", "nav_lon", "clon", "loncell", "xlong"}
-    | {"tlong", "tlon", "glamt", "geolon", "lon_rho", "lon_deg", "grid_lon", "long"},
+    | {"tlong", "tlon", "glamt", "geolon", "lon_rho", "lon_deg", "grid_lon", "long"}
+    | {"lon_cell_centre"},
 }
 # names of axes which are angles if nothing better is there
 _WEAK_NAMES = {"lat": "y", "lon": "x"}
+# standard names by which the grids of ICON call them, which elsewhere are of a rotated pole
+_ICON_NAMES = {"clat": "grid_latitude", "clon": "grid_longitude"}
 # names which have radians by the convention of their model (MPAS)
 _RADIAN_NAMES = {"latcell", "loncell"}
 _DEGREES = {"degree", "degrees", "deg", "°"}
 _RADIANS = {"radian", "radians", "rad"}
+_TIME_DIMS = ("time", "xtime", "t")
 _BOUNDS_ENDINGS = ("_bnds", "_bounds", "_bnd", "_vertices", "_vertex", "_corners")
 
 # Beyond the poles by less than this is rounding of single precision, in degree.
@@ -80,6 +84,15 @@ def find_horizontal(data: "xr.Dataset") -> Horizontal | None:
     ------
     ValueError
         If variables lie on several grids, or the values are not angles of a sphere.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> found = find_horizontal(xr.Dataset(coords={"lat": [-45.0, 45.0], "lon": [0.0, 90.0]}))
+    >>> found.lat_name, found.spatial_dims
+    ('lat', ('lat', 'lon'))
+    >>> find_horizontal(xr.Dataset(coords={"time": [0, 1]})) is None
+    True
     """
     pairs = _ranked_pairs(data)
     if not pairs:
@@ -110,12 +123,22 @@ def angle_role(variable: "xr.DataArray") -> tuple[str, int] | None:
     Returns
     -------
     tuple or None
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> angle_role(xr.DataArray([1.0], dims="x", name="a", attrs={"units": "degrees_east"}))
+    ('lon', 3)
+    >>> angle_role(xr.DataArray([1.0], dims="x", name="lat"))
+    ('lat', 1)
     """
     attrs, name = variable.attrs, str(variable.name).lower()
     standard = str(attrs.get("standard_name", "")).lower()
     units = str(attrs.get("units", "")).strip().lower()
     if not np.issubdtype(variable.dtype, np.number):
         return None
+    if standard and standard == _ICON_NAMES.get(name):
+        standard = ""
     for role in ("lat", "lon"):
         if standard == _STANDARD_NAMES[role]:
             return role, 4
@@ -146,6 +169,12 @@ def bounds_names(data: "xr.Dataset") -> set[str]:
     Returns
     -------
     set of str
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> bounds_names(xr.Dataset({"lat_bnds": (("lat", "two"), [[0.0, 1.0]])}, {"lat": [0.5]}))
+    {'lat_bnds'}
     """
     named = {
         str(variable.attrs.get("bounds") or variable.encoding.get("bounds"))
@@ -199,26 +228,56 @@ def _refuse_several_grids(ranked: list) -> None:
 
 
 def _spans_grid(lat: "xr.DataArray", lon: "xr.DataArray") -> bool:
-    """Whether both have one dimension (each its own, or the same), or both the same two."""
+    """Whether both have one dimension (each its own, or the same), or both the same ones."""
     lat, lon = _without_time(lat), _without_time(lon)
-    return lat.ndim == lon.ndim and (
-        lat.ndim == 1 or (lat.ndim == 2 and set(lat.dims) == set(lon.dims))
-    )
+    return lat.ndim == lon.ndim and (lat.ndim == 1 or set(lat.dims) == set(lon.dims))
 
 
 def _without_time(variable: "xr.DataArray") -> "xr.DataArray":
     """The angles at the first time where a grid that stays is repeated for every time (WRF)."""
-    if variable.ndim == 3 and str(variable.dims[0]).lower() in ("time", "xtime", "t"):
-        values = variable.values
-        if (values == values[:1]).all():
-            return variable.isel({variable.dims[0]: 0}, drop=True)
-    return variable
+    still = first_time(variable)
+    if still.ndim < variable.ndim and not (variable.values == still.values).all():
+        raise ValueError(
+            f"coordinate {variable.name} must be the same at all times, got one that moves "
+            f"along {variable.dims[0]}; take one time, as in data.isel({variable.dims[0]}=0), "
+            "or bin the values on a grid first"
+        )
+    return still
+
+
+def first_time(variable: "xr.DataArray") -> "xr.DataArray":
+    """Angles at the first of their times; all else as it is.
+
+    Parameters
+    ----------
+    variable
+        Angles, or others.
+
+    Returns
+    -------
+    xarray.DataArray
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> first_time(xr.DataArray([[1.0, 2.0], [1.0, 2.0]], dims=("Time", "x"), name="XLAT")).dims
+    ('x',)
+    """
+    has_time = variable.ndim >= 2 and str(variable.dims[0]).lower() in _TIME_DIMS
+    if not has_time or angle_role(variable) is None or not variable.size:
+        return variable
+    return variable.isel({variable.dims[0]: 0}, drop=True)
 
 
 def _in_degrees(angle: "xr.DataArray", role: str) -> np.ndarray:
     """Values as float64 in degree, by the units attribute, else by the name."""
     units = str(angle.attrs.get("units", "")).strip().lower()
     values = np.asarray(angle.values, np.float64)
+    if values.size == 0:
+        raise ValueError(
+            f"coordinate {angle.name} must have values, got the sizes {dict(angle.sizes)}; was "
+            "everything selected away?"
+        )
     is_radian = units in _RADIANS or (not units and str(angle.name).lower() in _RADIAN_NAMES)
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):

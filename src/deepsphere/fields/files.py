@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -132,6 +133,7 @@ def _opened(path: Path) -> "xr.Dataset":
     if engine == "zarr" and path.is_file():
         from zarr.storage import ZipStore
 
+        _refuse_packed_netcdf(path)
         source = ZipStore(path, mode="r")
 
     def read(decode_times: bool = True) -> "xr.Dataset":
@@ -141,6 +143,7 @@ def _opened(path: Path) -> "xr.Dataset":
             return xr.open_dataset(cast(str, source), engine=engine, decode_times=decode_times)
 
     try:
+        _check_whole_classic(path)
         try:
             return read()
         except (ValueError, OverflowError) as error:
@@ -151,11 +154,40 @@ def _opened(path: Path) -> "xr.Dataset":
         raise ImportError(
             f"{path} needs a reader: pip install 'deepsphere-torch[climate]' ({error})"
         ) from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} must be a complete netCDF file or Zarr store, got one that cannot be read: "
             f"{_one_line(error)}"
         ) from error
+
+
+def _check_whole_classic(path: Path) -> None:
+    """Raise where a file of the classic format is shorter than it says: it would be read as 0."""
+    from scipy.io import netcdf_file  # loads more than an import of the package should
+
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        if file.read(4) not in (b"CDF\x01", b"CDF\x02"):
+            return
+    try:
+        # the variables are mapped to memory, not read
+        netcdf_file(path, "r", mmap=True).close()
+    except (TypeError, ValueError, IndexError) as error:
+        raise ValueError("the file is shorter than its header says") from error
+
+
+def _refuse_packed_netcdf(path: Path) -> None:
+    """Raise where an archive holds netCDF files, as downloads do."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        inside = [name for name in archive.namelist() if name.lower().endswith(NETCDF_SUFFIXES)]
+    if inside:
+        raise ValueError(
+            f"{path} must be a netCDF file or a Zarr store, got an archive of "
+            f"{', '.join(inside[:3])}; unpack it and name these"
+        )
 
 
 def _joined(paths: list[Path]) -> "xr.Dataset":

@@ -18,6 +18,8 @@ SHARE_OF_STEP = 0.01
 # steps (a pole is half a step from the last border at most).
 _CLOSED_STEPS = 1.5
 _POLAR_STEPS = 1.0
+# A turn, up to the rounding of sums.
+_TURN_DEG = 360.0 + 1e-6
 # Rows and columns of the same step around a region, before they grow by the factor.
 _GUARDS = 2
 _GROWTH = 1.5
@@ -39,6 +41,12 @@ class GridOfAxes:
         What was changed.
     copied_columns : ndarray of bool, shape (longitudes,)
         Columns that repeat others: the cyclic point.
+
+    Examples
+    --------
+    >>> grid = grid_of_axes(np.array([-45.0, 45]), np.array([0.0, 120, 240, 360]))
+    >>> grid.vertex.tolist(), grid.copied_columns.tolist()
+    ([[3, 4, 5, 3], [0, 1, 2, 0]], [False, False, False, True])
     """
 
     sampling: Sampling
@@ -98,10 +106,11 @@ def grid_of_axes(
             f"a grid must have several latitudes or longitudes, got a single point at latitude "
             f"{lat_deg[0]:g}, longitude {columns[0]:g}; a point has no neighbors"
         )
+    lon_steps = np.mod(np.diff(columns), 360.0)
     steps = [
-        float(np.abs(np.diff(axis)).min())
-        for axis in (lat_deg, _unwrapped(columns))
-        if len(axis) > 1
+        float(gaps.min())
+        for gaps in (np.abs(np.diff(lat_deg)), np.minimum(lon_steps, 360.0 - lon_steps))
+        if len(gaps)
     ]
     lat_step = steps[0]
     lon_step = steps[-1]
@@ -164,8 +173,20 @@ def _distinct_columns(lon_deg: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]
 
 
 def _unwrapped(lon_deg: np.ndarray) -> np.ndarray:
-    """Longitudes without the jump at 0 or 180."""
-    return np.unwrap(lon_deg, period=360.0) if len(lon_deg) > 1 else lon_deg
+    """Longitudes without the jump at 0 or 180, once around; as they are where they go in order."""
+    steps = np.diff(lon_deg)
+    if len(steps) == 0 or (steps == 0).any() or len(np.unique(np.sign(steps))) == 1:
+        return lon_deg
+    nearest = np.mod(steps + 180.0, 360.0) - 180.0
+    # a gap of more than half of the circle goes in the direction of the other steps
+    for taken, most in (
+        (nearest, np.inf),
+        (np.mod(steps, 360.0), _TURN_DEG),
+        (-np.mod(-steps, 360.0), _TURN_DEG),
+    ):
+        if len(np.unique(np.sign(taken))) == 1 and abs(taken.sum()) <= most:
+            return lon_deg[0] + np.append(0.0, np.cumsum(taken))
+    return lon_deg
 
 
 def _check_axis(name: str, angles: np.ndarray) -> None:

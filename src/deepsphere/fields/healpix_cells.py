@@ -47,6 +47,13 @@ def healpix_of_dataset(data: "xr.Dataset") -> tuple[Sampling, str, np.ndarray] |
     ------
     ValueError
         If it is HEALPix, but size or ordering are missing or contradict the pixels.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> attrs = {"grid_name": "healpix", "level": 1, "indexing_scheme": "nested"}
+    >>> healpix_of_dataset(xr.Dataset(coords={"cell_ids": ("cell", [5, 2], attrs)}))[::2]
+    (Subset(Healpix(nside=2, ordering='nested'), 2 of 48 vertices), array([1, 0]))
     """
     name = _cell_coordinate(data)
     attrs = _grid_attributes(data, name)
@@ -71,6 +78,11 @@ def refuse_unordered(data: "xr.Dataset") -> None:
     ------
     ValueError
         That says which words are missing.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> refuse_unordered(xr.Dataset({"t": ("station", [1.0] * 12)}))
     """
     for dim, size in data.sizes.items():
         nside = math.isqrt(size // 12)

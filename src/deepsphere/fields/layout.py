@@ -1,5 +1,6 @@
 """How the cells of a grid in a data set are vertices of a sampling, there and back."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,18 @@ class GridLayout:
         What was changed on the way: rows averaged, a repeated meridian dropped.
     copied : ndarray of bool or None
         Cells which repeat others and are not read: the cyclic point.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from deepsphere.sampling import Equiangular
+    >>> south_first = np.array([[3, 4, 5], [0, 1, 2]])
+    >>> layout = GridLayout(Equiangular(2, 3), ("lat", "lon"), (2, 3), south_first)
+    >>> field = xr.DataArray(np.arange(6).reshape(2, 3), dims=("lat", "lon"))
+    >>> layout.flatten(field)
+    array([3, 4, 5, 0, 1, 2])
+    >>> bool((layout.restore(layout.flatten(field)) == field).all())
+    True
     """
 
     sampling: Sampling
@@ -85,7 +98,7 @@ class GridLayout:
         Raises
         ------
         ValueError
-            If the dimensions are missing or of another size.
+            If the dimensions are missing or of another size, or a file is damaged.
         """
         sizes = {str(dim): size for dim, size in array.sizes.items()}
         own = dict(zip(self.spatial_dims, self.shape, strict=True))
@@ -95,8 +108,8 @@ class GridLayout:
                 "layout, by layout_of_dataset"
             )
         batch = [dim for dim in array.dims if str(dim) not in own]
-        values = np.asarray(array.transpose(*batch, *self.spatial_dims).values)
-        flat = values.reshape(*values.shape[: len(batch)], -1)
+        values = _loaded(array.transpose(*batch, *self.spatial_dims))
+        flat = values.reshape(*values.shape[: len(batch)], self.vertex.size)
         signals = flat[..., self._cell]
         for vertex, cells in self._shared.items():
             signals[..., vertex] = _mean(flat[..., cells])
@@ -201,6 +214,17 @@ class GridLayout:
             cells = cells.astype(np.result_type(values.dtype, np.float32), copy=False)
             cells[..., outside] = np.nan
         return cells
+
+
+def _loaded(array: "xr.DataArray") -> np.ndarray:
+    """The values, read from the file if they are in one."""
+    try:
+        return np.asarray(array.values)
+    except (OSError, RuntimeError, zlib.error) as error:
+        raise ValueError(
+            f"variable {array.name} must be readable, got {str(error) or type(error).__name__}: "
+            "its file is damaged or incomplete; copy or download it again"
+        ) from error
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

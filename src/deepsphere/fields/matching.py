@@ -56,6 +56,12 @@ def how_far(wanted: Sampling, given: Sampling) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> from deepsphere.sampling import Equiangular
+    >>> how_far(Equiangular(2, 4), Equiangular(3, 4)).split(" degrees")[0]
+    'Equiangular(nlat=3, nlon=4, poles=0), whose vertices are up to 15'
     """
     distance = np.asarray(KDTree(given.points).query(wanted.points)[0])
     return (

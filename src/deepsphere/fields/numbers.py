@@ -90,7 +90,7 @@ def warn_of_fills(name: str, values: np.ndarray) -> None:
     if values.dtype.kind not in "fi" or values.size == 0:
         return
     suspects = np.abs(values.astype(np.float64)) >= _FILL_SIZE
-    lowest = np.nanmin(values) if np.isfinite(values).any() else np.nan
+    lowest = float(np.nanmin(values)) if np.isfinite(values).any() else np.nan
     if lowest in _FILL_NUMBERS:
         is_lowest = values == lowest
         others = values[~is_lowest & ~suspects & np.isfinite(values)]

@@ -9,11 +9,13 @@ from deepsphere.fields.coordinates import (
     angle_role,
     bounds_names,
     find_horizontal,
+    first_time,
 )
 from deepsphere.fields.grids import grid_of_axes
 from deepsphere.fields.healpix_cells import healpix_of_dataset, refuse_unordered
 from deepsphere.fields.layout import GridLayout
-from deepsphere.sampling import GaussLegendre, Healpix, Sampling, Scattered
+from deepsphere.fields.scattered_regions import halo_of_points, next_rows, scattered_part
+from deepsphere.sampling import GaussLegendre, Healpix, Sampling
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,8 +37,12 @@ def sampling_from_dataset(data: "xr.Dataset | xr.DataArray") -> Sampling:
     unstructured                `Scattered`: latitudes and longitudes along one dimension (ICON,
                                 CAM-SE, MPAS, FESOM, stations), in degrees, or in radians where the
                                 attribute `units` says so; reduced Gaussian grids by their points
-    curvilinear                 `Scattered`: latitudes and longitudes on two dimensions
+    curvilinear                 `Scattered`: latitudes and longitudes on two dimensions, or on those
+                                of tiles; a halo, which repeats points at the border, is read once
     ==========================  ===================================================================
+
+    Where scattered points leave a part of the sphere without any (a region, or the land of an ocean
+    model), they are a `Subset` of points on all of it, whose cells end where the points do.
 
     Parameters
     ----------
@@ -102,7 +108,7 @@ def layout_of_dataset(data: "xr.Dataset | xr.DataArray") -> GridLayout:
     if horizontal is None:
         refuse_unordered(dataset)
         raise ValueError(_nothing_found(dataset))
-    if horizontal.lat_deg.ndim == 2:
+    if horizontal.lat_deg.ndim > 1:
         return _curvilinear_layout(dataset, horizontal)
     if horizontal.lat_dims == horizontal.lon_dims:
         return _unstructured_layout(dataset, horizontal)
@@ -147,7 +153,13 @@ def as_dataset(data: "xr.Dataset | xr.DataArray") -> "xr.Dataset":
 
 
 def require_xarray():
-    """The module xarray, or an ImportError that says how to install it."""
+    """The module xarray, or an ImportError that says how to install it.
+
+    Examples
+    --------
+    >>> require_xarray().__name__
+    'xarray'
+    """
     try:
         import xarray
     except ImportError as error:
@@ -169,10 +181,11 @@ def _layout(
     """A layout with the coordinates that lie on its dimensions alone."""
     # latitudes and longitudes are coordinates even where a file lists them among its variables
     angles = {str(name) for name in data.data_vars if angle_role(data[name])} - bounds_names(data)
+    found = {str(name): first_time(data[name]).variable for name in [*data.coords, *angles]}
     coords = {
-        str(name): data[name].variable
-        for name in [*data.coords, *angles]
-        if data[name].dims and set(map(str, data[name].dims)) <= set(dims)
+        name: variable
+        for name, variable in found.items()
+        if variable.dims and set(map(str, variable.dims)) <= set(dims)
     }
     shape = tuple(data.sizes[dim] for dim in dims)
     return GridLayout(sampling, dims, shape, vertex.reshape(shape), coords, notes, copied)
@@ -198,29 +211,33 @@ def _unstructured_layout(data: "xr.Dataset", horizontal: Horizontal) -> GridLayo
     lon = _around_zero(horizontal.lon_deg)
     sampling = _known_points(horizontal.lat_deg, lon)
     if sampling is None:
-        sampling = Scattered(lon, horizontal.lat_deg)
+        sampling = scattered_part(lon, horizontal.lat_deg)
     return _layout(data, sampling, (dim,), np.arange(sampling.num_vertices))
 
 
 def _curvilinear_layout(data: "xr.Dataset", horizontal: Horizontal) -> GridLayout:
+    """Points on two dimensions, or on more: the tiles of a cubed sphere."""
     dims = horizontal.lat_dims
-    lat, lon = horizontal.lat_deg, horizontal.lon_deg
-    if horizontal.lon_dims != dims:
-        lon = lon.T
-    for turned in (False, True):
-        one, other = (lat.T, lon.T) if turned else (lat, lon)
-        if (one == one[:, :1]).all() and (other == other[:1]).all():
-            order = dims[::-1] if turned else dims
-            return _grid_layout(data, order, one[:, 0], other[0])
+    lat = horizontal.lat_deg
+    lon = horizontal.lon_deg.transpose([horizontal.lon_dims.index(dim) for dim in dims])
+    if lat.ndim == 2:
+        for turned in (False, True):
+            one, other = (lat.T, lon.T) if turned else (lat, lon)
+            if (one == one[:, :1]).all() and (other == other[:1]).all():
+                order = dims[::-1] if turned else dims
+                return _grid_layout(data, order, one[:, 0], other[0])
+    lon = _around_zero(lon)
+    vertex, copied, notes = halo_of_points(lon, lat)
+    read = ~copied
+    around = next_rows(lon, lat) if lat.ndim == 2 and min(lat.shape) > 1 else None
     try:
-        sampling = Scattered(_around_zero(lon).ravel(), lat.ravel())
+        sampling = scattered_part(lon[read], lat[read], around=around)
     except ValueError as error:
         raise ValueError(
             f"coordinates {horizontal.lat_name} and {horizontal.lon_name} on "
-            f"{' × '.join(dims)}: {error}; rows and columns that overlap (the halo of a tripolar "
-            "grid) are left out by data.isel"
+            f"{' × '.join(dims)}: {error}; rows and columns that overlap are left out by data.isel"
         ) from error
-    return _layout(data, sampling, dims, np.arange(lat.size))
+    return _layout(data, sampling, dims, vertex, notes=notes, copied=copied)
 
 
 def _around_zero(lon_deg: np.ndarray) -> np.ndarray:
@@ -257,10 +274,30 @@ def _nothing_found(data: "xr.Dataset") -> str:
         for name, coord in list(data.coords.items())[:12]
     )
     names = ", ".join(map(str, list(data.data_vars)[:8]))
+    remedy = (
+        "add them, as in data.assign_coords(lat=('y', ...), lon=('x', ...)) with attrs "
+        "units='degrees_north' and 'degrees_east'"
+    )
+    icon = any(
+        variable.attrs.get("CDI_grid_type") == "unstructured"
+        for variable in data.variables.values()
+    )
+    if icon:
+        uri = data.attrs.get("grid_file_uri")
+        remedy = (
+            "they are in the file of the grid"
+            + (f" ({uri})" if uri else "")
+            + ": open both, as in open_dataset([path, grid_path]), or data.assign_coords(clat="
+            "grid.clat, clon=grid.clon)"
+        )
+    elif len(data.data_vars) == 1 and not data.coords.keys() - set(map(str, data.dims)):
+        remedy += (
+            "; if they are variables of the data set that this is of, make them coordinates of it: "
+            "data.set_coords(['lat', 'lon'])"
+        )
     return (
         "data must have coordinates of the sphere: latitudes and longitudes (told by standard_name,"
         " units or name) along their dimensions or along one, or HEALPix cell_ids; got the "
         f"dimensions {dims}, the coordinates {coords or 'none'}, and the variables "
-        f"{names or 'none'}; add them, as in data.assign_coords(lat=('y', ...), lon=('x', ...)) "
-        "with attrs units='degrees_north' and 'degrees_east'"
+        f"{names or 'none'}; {remedy}"
     )

@@ -29,6 +29,11 @@ class Channel:
         Name in the data set.
     place : tuple of (str, int)
         Index along each channel dimension.
+
+    Examples
+    --------
+    >>> Channel("z", (("level", 1),)).variable
+    'z'
     """
 
     variable: str
@@ -57,6 +62,17 @@ class Fields:
         Whether a DataArray was given, which is what `restore` then gives back.
     array_name : hashable
         Its name.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from deepsphere.fields import from_xarray
+    >>> grid = {"lat": [-45.0, 45.0], "lon": [0.0, 120.0, 240.0]}
+    >>> fields = from_xarray(xr.Dataset({"t": (("time", "lat", "lon"), np.zeros((5, 2, 3)))}, grid))
+    >>> fields
+    Fields(t on Equiangular(nlat=2, nlon=3, poles=0); time: 5)
+    >>> fields.read([0, 4]).shape, fields.batch_shape
+    ((2, 6, 1), (5,))
     """
 
     layout: GridLayout
@@ -223,7 +239,8 @@ class Fields:
             )
         restored = self.dataset.copy()
         for name in dict.fromkeys(channel.variable for channel in self.channels):
-            restored[name] = self._restored_variable(name, signals)
+            # the variable alone: its coordinates are there, and an index of several levels stays
+            restored[name] = self._restored_variable(name, signals).variable
         if not self.is_array:
             return restored
         return restored[self.channels[0].variable].rename(self.array_name)
@@ -325,7 +342,7 @@ class Fields:
             # flattened as (*channel dims, *batch dims, vertices)
             values = values[tuple(place[dim] for dim in extra)]
             shape = [dataset.sizes[dim] if dim in variable.dims else 1 for dim in self.batch_dims]
-            signals[..., number] = values.reshape(*shape, -1)
+            signals[..., number] = values.reshape(*shape, self.sampling.num_vertices)
         return signals
 
     def _flat(self, variable: "xr.DataArray") -> np.ndarray:
@@ -348,6 +365,13 @@ def is_time(data: "xr.Dataset", dim: str) -> bool:
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> data = xr.Dataset(coords={"valid_time": [0, 6], "level": [500, 850]})
+    >>> is_time(data, "valid_time"), is_time(data, "level")
+    (True, False)
     """
     if dim in data.coords:
         coord = data[dim]

@@ -128,6 +128,6 @@ def _regridded(maps: np.ndarray, weights: csr_matrix, min_valid: float) -> np.nd
     valid = ~is_missing[:, :1] if same else ~is_missing
     parts = weights @ valid.astype(np.float64)
     sums = weights @ np.where(is_missing, 0.0, columns)
-    enough = parts >= min_valid - _TOLERANCE
+    enough = (parts >= min_valid - _TOLERANCE) & (parts > 0)
     result = np.where(enough, sums / np.where(enough, parts, 1.0), np.nan)
     return np.moveaxis(result.reshape(-1, len(maps), maps.shape[2]), 0, 1)

@@ -59,7 +59,8 @@ def predict_fields(
         A network of `deepsphere.models`, on signals (*batch, vertices, channels).
     data
         A data set, one variable, or an array (*batch, vertices, channels) in the order of the
-        sampling of the network.
+        sampling of the network; of a network of sequences (`RecurrentUNet`), an array (*batch,
+        frames, vertices, channels).
     batch_size
         Fields in memory of the device at a time.
     channel_dims
@@ -115,6 +116,12 @@ def predict_fields(
         )
     if isinstance(data, np.ndarray):
         return _predicted(model, data, description, batch_size, at_missing)
+    if _takes_frames(model):
+        raise ValueError(
+            "data must be an array (*batch, frames, vertices, channels) for a network of "
+            f"sequences, got {type(data).__name__} for {type(model).__name__}: its coordinates do "
+            "not say which times are a sequence; stack from_xarray(data).signals over windows of times"
+        )
     fields = _chosen(model, data, description, channel_dims)
     model, order = _placed(model, fields.sampling, grid)
     outputs = _outputs(model, fields, order, description, batch_size, at_missing)
@@ -137,6 +144,18 @@ def _predicted(
             "coordinates"
         )
     _check_channels(model, signals.shape[-1])
+    # what goes through the network at once, before which the others are
+    entry = 3 if _takes_frames(model) else 2
+    if signals.ndim < entry:
+        raise ValueError(
+            "data must have the shape (*batch, frames, vertices, channels) for a network of "
+            f"sequences, got {signals.shape}; a single frame is signals[None]"
+        )
+    if 0 in signals.shape:
+        raise ValueError(
+            f"data must have a field to predict from, got the shape {signals.shape}; was "
+            "everything selected away?"
+        )
     missing = ~np.isfinite(signals)
     if missing.any() and getattr(model, "missing", "raise") != "renormalize":
         count = int(missing.reshape(-1, *missing.shape[-2:]).any(axis=(0, 2)).sum())
@@ -147,12 +166,14 @@ def _predicted(
             "from_xarray(data).dropna().sampling"
         )
     scaled = description.scale(np.where(np.isinf(signals), np.nan, signals))
-    flat = scaled.reshape(-1, *scaled.shape[-2:])
+    flat = scaled.reshape(-1, *scaled.shape[-entry:])
     outputs = run_in_batches(model, flat, batch_size=batch_size)
     if description.interpret is not None:
         outputs = description.interpret(outputs)
-    outputs = outputs.reshape(*signals.shape[:-2], *outputs.shape[1:])
-    if at_missing == "keep" and outputs.ndim == signals.ndim:
+    outputs = outputs.reshape(*signals.shape[:-entry], *outputs.shape[1:])
+    # of a sequence, the last frame is the one that is predicted for
+    missing = missing if entry == 2 else missing[..., -1, :, :]
+    if at_missing == "keep" and outputs.ndim == missing.ndim:
         outputs = np.where(missing.all(axis=-1, keepdims=True), np.nan, outputs)
     return outputs.astype(np.float32, copy=False)
 
@@ -225,6 +246,11 @@ def _warn_of_units(fields: Fields, units: Sequence[str]) -> None:
             )
 
 
+def _takes_frames(model: nn.Module) -> bool:
+    """Whether the inputs of a network are sequences of fields."""
+    return bool(getattr(model, "takes_frames", False))
+
+
 def _own_sampling(model: Any) -> Sampling | None:
     """Where the signals of a network are."""
     if hasattr(model, "pyramid"):
@@ -260,6 +286,11 @@ def _outputs(
     if not fields.batch_dims:
         taken = fields.signals[None, order]
         return _predicted(model, taken, description, batch_size, at_missing)[0]
+    if 0 in fields.batch_shape:
+        raise ValueError(
+            f"data must have a field to predict from, got none in {fields!r}; was everything "
+            "selected away?"
+        )
     parts = []
     for start in range(0, fields.batch_shape[0], batch_size):
         taken = fields.read(slice(start, start + batch_size))[..., order, :]
@@ -285,7 +316,12 @@ def _as_fields(
         )
         whole[..., order, :] = outputs
         outputs = whole
-    if per_vertex and tuple(names) == fields.channel_names and fields.is_whole:
+    # what is the same at all times in the input need not be so in the output
+    is_even = all(
+        set(fields.batch_dims) <= set(fields.dataset[channel.variable].dims)
+        for channel in fields.channels
+    )
+    if per_vertex and tuple(names) == fields.channel_names and fields.is_whole and is_even:
         return _unpacked(fields, fields.restore(outputs))
     arrays = [
         fields.output(outputs[..., number], name, per_vertex=per_vertex)

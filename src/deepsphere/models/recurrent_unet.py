@@ -74,6 +74,9 @@ normalization, affine, bias, activation, head_bias
     Gusset and Perraudin, "DeepSphere: a graph-based spherical CNN", 2020.
     """
 
+    # signals are (*batch, frames, vertices, channels)
+    takes_frames = True
+
     def __init__(
         self,
         pyramid: Pyramid,
@@ -138,7 +141,7 @@ normalization, affine, bias, activation, head_bias
         return to_sampling(self, sampling, disconnected=disconnected)
 
     def predict(self, data: Data, **options: Any) -> Data:
-        """Predictions for fields with coordinates, or for an array, as data of the same kind.
+        """Predictions for an array (*batch, frames, vertices, channels), of the last frames.
 
         See `deepsphere.models.field_prediction.predict_fields`.
         """

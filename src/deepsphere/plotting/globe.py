@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from plotly import graph_objects
 
 from deepsphere.graph import SphereGraph
-from deepsphere.plotting.cells import checked_signal, color_limits
+from deepsphere.plotting.cells import checked_signal, color_limits, nearest_vertices
 from deepsphere.plotting.coastlines import CoastlinesLike
 from deepsphere.plotting.globe_traces import (
     dots_trace,
@@ -22,11 +22,12 @@ from deepsphere.plotting.globe_traces import (
     whole_sampling,
 )
 from deepsphere.plotting.style import MUTED, SEQUENTIAL
-from deepsphere.sampling import Sampling, Scattered
+from deepsphere.sampling import Fibonacci, Sampling, Scattered
 
 MAX_VERTICES = 15_000
 """Vertices that a browser turns smoothly and a report can afford (about one megabyte)."""
 MAX_EDGES = 40_000
+_MOST_DOTS = 2000  # that tell where the points are, even if they cover the globe
 
 
 def globe(
@@ -45,7 +46,8 @@ def globe(
     """An interactive globe coloured by one signal, or by one of several chosen from a list.
 
     The sphere is the Delaunay triangulation of the vertices, coloured per vertex without any
-    shading, so that colours are those of the scale. Scattered points are dots on a gray globe.
+    shading, so that colours are those of the scale. Scattered points are dots on a gray globe,
+    unless they cover it densely, as the nodes of a model do.
     Hovering shows longitude, latitude and value.
 
     Parameters
@@ -104,7 +106,7 @@ def globe(
     limits = color_limits(values, vmin, vmax)
     colors = globe_colors(cmap, limits, unit)
     whole = whole_sampling(sampling)
-    if isinstance(whole, Scattered):
+    if isinstance(whole, Scattered) and not _is_dense(whole):
         data, updates = dots_trace(np.asarray(sampling.points), values, colors)
         furniture = globe_furniture(coastlines, graph, below="dots")
     else:
@@ -123,6 +125,14 @@ def globe(
     menus += [_edges_menu(len(traces) - 1)] if graph is not None else []
     figure.update_layout(updatemenus=menus)
     return figure
+
+
+def _is_dense(points: Scattered) -> bool:
+    """Whether points are too many for dots, or so many that they leave no gap."""
+    if points.num_vertices > MAX_VERTICES:
+        return True
+    places = np.asarray(Fibonacci(1000).points)
+    return points.num_vertices > _MOST_DOTS and bool((nearest_vertices(points, places) >= 0).all())
 
 
 def _signal_menu(names: list[str], updates: list[dict[str, Any]]) -> dict[str, Any]:

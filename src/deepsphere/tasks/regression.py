@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from deepsphere.sampling import sampling_from_spec
 from deepsphere.sampling.arrays import Array
 from deepsphere.tasks.regression_losses import (
     LARGEST_LOG_VARIANCE,
@@ -17,6 +18,8 @@ from deepsphere.tasks.regression_losses import (
     check_loss,
     gaussian_nll,
 )
+from deepsphere.tasks.target_moments import target_moments
+from deepsphere.tasks.valid_vertices import areas_like, difference_loss
 
 if TYPE_CHECKING:
     from torchmetrics import MetricCollection
@@ -27,6 +30,9 @@ _STD_SUFFIX = "_std"
 @dataclass(frozen=True, init=False, repr=False)
 class Regression:
     r"""The task of predicting real quantities, for each signal or for each of its vertices.
+
+    Targets at vertices may be NaN, quantity by quantity: not observed. They count neither in the
+    loss nor in a metric. Targets of whole signals must be known: leave signals without them out.
 
     Targets are always in the units of the quantities. Networks predict them standardized,
     (target - offset) / scale, so that quantities of different sizes weigh the same; losses and
@@ -56,6 +62,9 @@ class Regression:
         The value of each quantity that is predicted as 0, and by how much it differs from the one
         predicted as 1, positive: mean and standard deviation of the training (see `standardizing`).
         None: 0 and 1.
+    sampling
+        Specification of the sampling by whose areas vertices weigh, in loss and metrics; None: all
+        vertices weigh the same. For targets at vertices only.
 
     Attributes
     ----------
@@ -66,12 +75,16 @@ class Regression:
     ------
     ValueError
         If `num_outputs` is less than one, the loss is not one of these, a tuple has another length,
-        names are repeated, an offset is not finite, or a scale is not positive.
+        names are repeated, an offset is not finite, a scale is not positive, or there is no such
+        sampling.
 
     Examples
     --------
     >>> Regression(1).loss(torch.zeros(2, 1), torch.tensor([[1.0], [3.0]])).item()
     5.0
+    >>> targets = torch.tensor([[[1.0], [float("nan")]]])  # of one signal with two vertices
+    >>> Regression(1).loss(torch.zeros(1, 2, 1), targets).item()
+    1.0
     >>> task = Regression(
     ...     2, loss="gaussian", names=("omega_m", "sigma_8"), offset=(0.3, 0.8), scale=(0.1, 0.2)
     ... )
@@ -93,6 +106,7 @@ class Regression:
     units: tuple[str, ...] | None
     offset: tuple[float, ...] | None
     scale: tuple[float, ...] | None
+    sampling: str | None
 
     def __init__(
         self,
@@ -103,6 +117,7 @@ class Regression:
         units: Sequence[str] | None = None,
         offset: Sequence[float] | None = None,
         scale: Sequence[float] | None = None,
+        sampling: str | None = None,
     ) -> None:
         fields = {
             "num_outputs": num_outputs,
@@ -111,6 +126,7 @@ class Regression:
             "units": None if units is None else tuple(units),
             "offset": None if offset is None else tuple(map(float, offset)),
             "scale": None if scale is None else tuple(map(float, scale)),
+            "sampling": sampling,
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -147,13 +163,15 @@ class Regression:
                 f"scale must be finite and positive, got {self.scale}; a quantity that is the same "
                 "everywhere cannot be learned: leave it out"
             )
+        if self.sampling is not None:
+            sampling_from_spec(self.sampling)
 
     def __repr__(self) -> str:
         """What differs from the default."""
         parts = [f"num_outputs={self.num_outputs}"]
         if self.loss_name != "l2":
             parts.append(f"loss={self.loss_name!r}")
-        for name in ("names", "units", "offset", "scale"):
+        for name in ("names", "units", "offset", "scale", "sampling"):
             if getattr(self, name) is not None:
                 parts.append(f"{name}={getattr(self, name)!r}")
         return f"Regression({', '.join(parts)})"
@@ -166,14 +184,17 @@ class Regression:
         loss: LossName = "l2",
         names: Sequence[str] | None = None,
         units: Sequence[str] | None = None,
+        sampling: str | None = None,
     ) -> "Regression":
         """The task whose offset and scale are mean and standard deviation of targets.
 
         Parameters
         ----------
         targets
-            Those of the training, shape (*batch, outputs), in the units of the quantities.
-        loss, names, units
+            Those of the training, in the units of the quantities: of whole signals, shape (batch,
+            outputs), or at vertices, shape (*batch, vertices, outputs) with at least three axes,
+            where NaN was not observed and does not count. Each vertex weighs the same.
+        loss, names, units, sampling
             As in the constructor.
 
         Returns
@@ -183,31 +204,24 @@ class Regression:
         Raises
         ------
         ValueError
-            If there is no target, one is not finite, or a quantity is the same everywhere.
+            If there is no target of a quantity, one is not finite (but NaN at a vertex), or a
+            quantity is the same everywhere.
 
         Examples
         --------
         >>> Regression.standardizing(np.array([[0.2], [0.4]]), names=("omega_m",))
         Regression(num_outputs=1, names=('omega_m',), offset=(0.3,), scale=(0.1,))
         """
-        flat = np.asarray(targets, np.float64).reshape(-1, targets.shape[-1])
-        if not len(flat) or not np.isfinite(flat).all():
-            raise ValueError(
-                f"targets must be finite numbers, at least one of each quantity, got {len(flat)} "
-                f"of each and {np.count_nonzero(~np.isfinite(flat))} NaN or infinite values"
-            )
-        # two values as 0.2 and 0.4 shall not leave 0.30000000000000004 in files
-        mean, deviation = (
-            [float(f"{value:.12g}") for value in values]
-            for values in (flat.mean(axis=0), flat.std(axis=0))
+        mean, deviation = target_moments(targets)
+        return cls(
+            len(mean),
+            loss=loss,
+            names=names,
+            units=units,
+            offset=mean,
+            scale=deviation,
+            sampling=sampling,
         )
-        constant = [index for index, row in enumerate(flat.T) if np.ptp(row) == 0]
-        if constant:
-            raise ValueError(
-                f"targets must vary, got {flat[0, constant[0]]:g} for every signal in quantity "
-                f"{constant[0]}; leave it out, there is nothing to learn"
-            )
-        return cls(flat.shape[1], loss=loss, names=names, units=units, offset=mean, scale=deviation)
 
     @property
     def num_model_outputs(self) -> int:
@@ -236,11 +250,13 @@ class Regression:
     @property
     def spec(self) -> dict[str, Any]:
         """Plain values that rebuild the task with `tasks.task_from_spec`."""
-        described = {
+        described: dict[str, Any] = {
             name: list(value)
             for name in ("names", "units", "offset", "scale")
             if (value := getattr(self, name)) is not None
         }
+        if self.sampling is not None:
+            described["sampling"] = self.sampling
         return {
             "task": "regression",
             "num_outputs": self.num_outputs,
@@ -310,22 +326,30 @@ class Regression:
         outputs
             Shape (batch, num_model_outputs) or (batch, vertices, num_model_outputs).
         targets
-            Shape (batch, outputs) or (batch, vertices, outputs), in the units of the quantities.
+            Shape (batch, outputs) or (batch, vertices, outputs), in the units of the quantities;
+            NaN at a vertex where one was not observed.
 
         Returns
         -------
         Float[Tensor, ""]
-            The mean over everything.
+            The mean over everything observed; 0, with zero gradients, where nothing was at any
+            vertex of the batch.
         """
         targets = self.standardize(targets)
+        counted: dict[str, Any] = {}
+        if outputs.ndim > 2:
+            counted = {"areas": areas_like(outputs, self.sampling), "valid": ~targets.isnan()}
         if self.loss_name == "gaussian":
-            return gaussian_nll(self._means(outputs), self._log_variances(outputs), targets)
+            means, log_variances = self._means(outputs), self._log_variances(outputs)
+            return gaussian_nll(means, log_variances, targets, **counted)
+        if counted:
+            return difference_loss(outputs, targets, loss=self.loss_name, **counted)
         if self.loss_name == "l1":
             return torch.nn.functional.l1_loss(outputs, targets)
         return torch.nn.functional.mse_loss(outputs, targets)
 
     def check_targets(self, outputs: Float[Tensor, "..."], targets: Float[Tensor, "..."]) -> None:
-        """Raise unless the targets are finite and fit the outputs.
+        """Raise unless the targets fit the outputs and are finite, or NaN at a vertex.
 
         Parameters
         ----------
@@ -338,7 +362,7 @@ class Regression:
         Raises
         ------
         ValueError
-            If a shape does not fit or a target is NaN or infinite.
+            If a shape does not fit, a target is infinite, or that of a whole signal is NaN.
         """
         if outputs.ndim not in (2, 3):
             raise ValueError(self._shape_message(tuple(outputs.shape)))
@@ -349,15 +373,23 @@ class Regression:
                 f"targets must have shape {expected}, got {tuple(targets.shape)}; one for each "
                 "quantity where the model has outputs"
             )
-        is_finite = torch.isfinite(targets)
-        if not is_finite.all():
+        if outputs.ndim == 2 and self.sampling is not None:
             raise ValueError(
-                f"targets must be finite, got {int((~is_finite).sum())} NaN or infinite values "
-                f"of {targets.numel()} in the batch"
+                f"sampling must be None where a signal has one target, got {self.sampling!r}; it "
+                "says how much the vertices weigh that have targets"
+            )
+        if outputs.ndim == 2:
+            num_bad, rule, found = int((~targets.isfinite()).sum()), "finite", "NaN or infinite"
+        else:
+            num_bad, rule, found = int(targets.isinf().sum()), "finite or NaN", "infinite"
+        if num_bad:
+            raise ValueError(
+                f"targets must be {rule}, got {num_bad} {found} values of {targets.numel()} in "
+                "the batch"
             )
 
     def metrics(self) -> "MetricCollection":
-        """Errors of the predictions, over all signals and vertices.
+        """Errors of the predictions, over all signals and vertices with targets.
 
         =============  ============================================================================
         mse, mae       mean squared and mean absolute error of standardized values
@@ -373,25 +405,9 @@ class Regression:
         torchmetrics.MetricCollection
             Fresh metrics, to be fed by `update_metrics`.
         """
-        from torchmetrics import (
-            MeanAbsoluteError,
-            MeanMetric,
-            MeanSquaredError,
-            Metric,
-            MetricCollection,
-            R2Score,
-        )
+        from deepsphere.tasks.regression_metrics import make_metrics
 
-        metrics: dict[str, Metric | MetricCollection] = {
-            "mse": MeanSquaredError(),
-            "mae": MeanAbsoluteError(),
-            "r2": R2Score(),
-        }
-        metrics |= {f"rmse_{name}": MeanSquaredError(squared=False) for name in self.names or ()}
-        if self.loss_name == "gaussian":
-            metrics |= {"chi_square": MeanMetric(), "coverage": MeanMetric()}
-        # they are fed one by one: those of a quantity see that quantity only
-        return MetricCollection(metrics, compute_groups=False)
+        return make_metrics(num_outputs=self.num_outputs, loss=self.loss_name, names=self.names)
 
     def update_metrics(
         self,
@@ -411,21 +427,30 @@ class Regression:
             Shape (batch, outputs) or (batch, vertices, outputs), in the units of the quantities.
         """
         # every vertex counts as a sample of its own
+        weights = self._weights(outputs, targets).reshape(-1, self.num_outputs)
         outputs = outputs.reshape(-1, self.num_model_outputs)
-        targets = targets.reshape(-1, self.num_outputs)
-        means, standardized = self._means(outputs).contiguous(), self.standardize(targets)
-        for name in ("mse", "mae", "r2"):
-            metrics[name].update(means, standardized)
+        standardized = self.standardize(targets.reshape(-1, self.num_outputs))
+        means = self._means(outputs)
+        errors = means - standardized
+        metrics["mse"].update(errors.square(), weights)
+        metrics["mae"].update(errors.abs(), weights)
+        metrics["r2"].update(means, standardized, weights)
         if self.names is not None:
             _, scale = self._offset_and_scale()
             for index, name in enumerate(self.names):
-                errors = (means[:, index] - standardized[:, index]) * scale[index]
-                metrics[f"rmse_{name}"].update(errors, torch.zeros_like(errors))
+                squares = (errors[:, index] * scale[index]).square()
+                metrics[f"rmse_{name}"].update(squares, weights[:, index])
         if self.loss_name == "gaussian":
-            precision = torch.exp(-self._log_variances(outputs))
-            squares = (standardized - means).square() * precision
-            metrics["chi_square"].update(squares)
-            metrics["coverage"].update((squares <= 1).to(squares.dtype))
+            squares = errors.square() * torch.exp(-self._log_variances(outputs))
+            metrics["chi_square"].update(squares, weights)
+            metrics["coverage"].update((squares <= 1).to(squares.dtype), weights)
+
+    def _weights(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Whether each target counts, or how much."""
+        if outputs.ndim == 2:
+            return torch.ones_like(targets, dtype=torch.bool)
+        observed, areas = ~targets.isnan(), areas_like(outputs, self.sampling)
+        return observed if areas is None else observed * areas.unsqueeze(-1)
 
     def _means(self, outputs: Tensor) -> Tensor:
         """The standardized predictions among the outputs."""

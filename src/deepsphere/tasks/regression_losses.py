@@ -4,8 +4,10 @@ import math
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+
+from deepsphere.tasks.valid_vertices import batch_mean
 
 LossName = Literal["l2", "l1", "gaussian"]
 
@@ -38,6 +40,9 @@ def gaussian_nll(
     means: Float[Tensor, "*batch outputs"],
     log_variances: Float[Tensor, "*batch outputs"],
     targets: Float[Tensor, "*batch outputs"],
+    *,
+    areas: Float[Tensor, "vertices"] | None = None,
+    valid: Bool[Tensor, "*batch outputs"] | None = None,
 ) -> Float[Tensor, ""]:
     r"""Mean negative log-likelihood of targets under Gaussian distributions, in nats.
 
@@ -52,11 +57,15 @@ def gaussian_nll(
         μ and s; s counts as ±20 beyond that.
     targets
         t, of the same shape.
+    areas
+        Of the vertices, by which they weigh; None: all weigh the same.
+    valid
+        Which targets count; None: all.
 
     Returns
     -------
     Float[Tensor, ""]
-        The mean over everything.
+        The mean over everything that counts; 0, with zero gradients, where nothing does.
 
     Examples
     --------
@@ -64,6 +73,12 @@ def gaussian_nll(
     >>> round(gaussian_nll(zero, zero, zero).item(), 4)  # ln √(2 pi)
     0.9189
     """
+    if valid is not None:  # a gradient through NaN would be NaN even where it does not count
+        means, log_variances, targets = (
+            torch.where(valid, values, 0) for values in (means, log_variances, targets)
+        )
     bounded = log_variances.clamp(-LARGEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
     squares = (targets - means).square() * torch.exp(-bounded)
-    return 0.5 * ((bounded + squares).mean() + math.log(2 * math.pi))
+    mean = batch_mean(bounded + squares, areas=areas, valid=valid)
+    loss = 0.5 * (mean + math.log(2 * math.pi))
+    return loss if valid is None else torch.where(valid.any(), loss, 0)

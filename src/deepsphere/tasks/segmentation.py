@@ -3,18 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from deepsphere.sampling import sampling_from_spec
 from deepsphere.tasks.classification import Classification
 from deepsphere.tasks.segmentation_scores import count_segmentation
-from deepsphere.tasks.valid_vertices import Averaging, cross_entropy_loss
+from deepsphere.tasks.valid_vertices import Averaging, areas_like, cross_entropy_loss
 
 if TYPE_CHECKING:
     from torchmetrics import MetricCollection
@@ -62,6 +60,7 @@ class Segmentation:
 
     Examples
     --------
+    >>> import torch
     >>> task = Segmentation(("sea", "land"), class_weights=(1.0, 3.0))
     >>> labels = torch.tensor([[0, 1, 1, -1]])
     >>> round(task.loss(torch.zeros(1, 4, 2), labels).item(), 4)  # 7 / 3 ln 2
@@ -174,11 +173,9 @@ class Segmentation:
         Returns
         -------
         Float[Tensor, "vertices"] or None
-            Areas, their mean one.
+            Areas, in the whole sampling of mean one.
         """
-        if self.sampling is None:
-            return None
-        return torch.from_numpy(_relative_areas(self.sampling)).to(logits)
+        return areas_like(logits, self.sampling)
 
     def check_targets(self, logits: Float[Tensor, "..."], labels: Int[Tensor, "..."]) -> None:
         """Raise unless the labels are classes or −1, one for each vertex with outputs.
@@ -296,7 +293,9 @@ class Segmentation:
         return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-def balanced_weights(counts: Num[np.ndarray, "classes"] | Sequence[float]) -> tuple[float, ...]:
+def balanced_weights(
+    counts: Num[np.ndarray, "classes"] | Sequence[int] | Sequence[float],
+) -> tuple[float, ...]:
     """Weights by which all classes weigh the same in a mean: n / (number of classes · count).
 
     Parameters
@@ -325,10 +324,3 @@ def balanced_weights(counts: Num[np.ndarray, "classes"] | Sequence[float]) -> tu
             "take more maps, or weights of your own"
         )
     return tuple(float(weight) for weight in numbers.sum() / (len(numbers) * numbers))
-
-
-@lru_cache(maxsize=4)
-def _relative_areas(spec: str) -> np.ndarray:
-    """Areas of the vertices of a sampling over their mean."""
-    areas = sampling_from_spec(spec).areas
-    return areas / areas.mean()

@@ -246,7 +246,7 @@ def segmentation_scores(
     >>> logits = np.array([[3.0, 0.0], [2.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
     >>> scores = segmentation_scores(logits, np.array([0, 1, 0, 1]))
     >>> scores.average_precision.round(3).tolist()
-    [0.833, 0.75]
+    [0.833, 0.833]
     """
     num_classes = logits.shape[-1]
     if labels.shape != logits.shape[:-1]:

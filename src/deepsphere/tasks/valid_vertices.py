@@ -5,13 +5,17 @@ to a mean over more, and no gradient. What stands at vertices that are not valid
 never looked at.
 """
 
+from functools import lru_cache
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from deepsphere.graph.edge_weights import relative_areas
 from deepsphere.ops.backends import HALF_TYPES
+from deepsphere.sampling import sampling_from_spec
 
 DifferenceName = Literal["l2", "l1"]
 Averaging = Literal["vertices", "weights"]
@@ -122,7 +126,8 @@ def batch_mean(
 
     Every valid unit of area weighs the same, in whichever sample it is; a sample without valid
     vertices contributes nothing. Where nothing is valid in the whole batch the mean is 0 and so
-    are all gradients: a step of plain gradient descent then changes nothing.
+    are all gradients: a step of plain gradient descent then changes nothing. Where all is valid and
+    areas are not given it is ``values.mean()`` to the last bit.
 
     Parameters
     ----------
@@ -146,6 +151,15 @@ def batch_mean(
     >>> batch_mean(values, valid=torch.zeros(2, 2, dtype=torch.bool)).item()
     0.0
     """
+    if areas is None and values.numel():
+        values = values.to(torch.promote_types(values.dtype, torch.float32))
+        if valid is None:
+            return values.mean()
+        mask = channel_mask(values, valid)
+        count = mask.expand(values.shape).sum().to(values.dtype)
+        # a factor that is one, rather than a look whether all is valid, which waits for the device
+        inverse_share = torch.full_like(count, values.numel()) / count.clamp(min=1)
+        return torch.where(mask, values, 0).mean() * inverse_share
     total, weight = weighted_sums(values, areas=areas, valid=valid)
     return _ratio_or_zero(total.sum(), weight.sum())
 
@@ -276,6 +290,41 @@ def cross_entropy_loss(
     return _ratio_or_zero(total.sum(), weight.sum())
 
 
+def areas_like(
+    values: Float[Tensor, "*batch vertices channels"], spec: str | None
+) -> Float[Tensor, "vertices"] | None:
+    """By what vertices weigh, in the type of values, at least float32, and where they are.
+
+    Parameters
+    ----------
+    values
+        Shape (*batch, vertices, channels).
+    spec
+        Specification of the sampling by whose areas they weigh; None: all weigh the same.
+
+    Returns
+    -------
+    Float[Tensor, "vertices"] or None
+        Areas, in the whole sampling of mean one; None where all weigh the same.
+
+    Raises
+    ------
+    ValueError
+        If there is no such sampling.
+
+    Examples
+    --------
+    >>> areas_like(torch.zeros(12, 1), "healpix:1").mean().item()
+    1.0
+    >>> areas_like(torch.zeros(12, 1), None) is None
+    True
+    """
+    if spec is None:
+        return None
+    dtype = torch.promote_types(values.dtype, torch.float32)
+    return torch.from_numpy(_areas_of(spec)).to(values.device, dtype, copy=True)
+
+
 def channel_mask(
     values: Float[Tensor, "*batch vertices channels"], valid: Bool[Tensor, "..."]
 ) -> Bool[Tensor, "..."]:
@@ -331,3 +380,9 @@ def _weights(values: Tensor, *, areas: Tensor | None, dtype: torch.dtype) -> Ten
 def _ratio_or_zero(total: Tensor, weight: Tensor) -> Tensor:
     """The ratio, or zero where nothing was counted, for which the gradients are zero too."""
     return total / torch.where(weight > 0, weight, 1)
+
+
+@lru_cache(maxsize=4)
+def _areas_of(spec: str) -> np.ndarray:
+    """Those of a sampling, remembered."""
+    return relative_areas(sampling_from_spec(spec))

@@ -14,9 +14,9 @@ from deepsphere.data.axis_symmetries import AxisMotions, axis_symmetries
 from deepsphere.data.climate_channels import CHANNEL_NAMES, CHANNELS
 from deepsphere.data.event_sets import EventSet, FrameWindows, frame_windows
 from deepsphere.training.channel_scaling import ChannelScaling, measure_signals
-from deepsphere.training.data_module import EpochLoader, SphereData
+from deepsphere.training.data_module import SphereData
 from deepsphere.training.map_noise import check_seed, keyed_generator
-from deepsphere.training.map_samples import EpochSamples, Split
+from deepsphere.training.map_samples import Split, epoch_loader
 
 Frames = Literal["single", "stacked", "sequence"]
 """One map; some as channels of one signal, the earliest first; or some along a dimension."""
@@ -250,13 +250,11 @@ class SphericalEvents(SphereData):
         self, split: Split, *, seed: int | None = None
     ) -> DataLoader[tuple[Tensor, Tensor]]:
         """Batches of the samples of a split, shuffled by a seed or as they stand."""
-        samples = self._samples[split]
-        return EpochLoader(
-            samples,
+        return epoch_loader(
+            self._samples[split],
             batch_size=self.batch_size,
-            sampler=EpochSamples(len(samples), seed=seed),
             num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            seed=seed,
         )
 
     def on_after_batch_transfer(

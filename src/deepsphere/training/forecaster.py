@@ -86,8 +86,8 @@ class Forecaster:
             If it does not fit.
         """
         own = self.sampling
-        if series.sampling != own and isinstance(own, Subset) and own.base == series.sampling:
-            series = series.subset(own.indices)
+        if series.sampling != own and isinstance(own, Subset):
+            series = _part_of(series, own)
         if series.sampling != own:
             raise ValueError(
                 f"series must be sampled as the network is, on {own!r}, got {series.sampling!r}; "
@@ -179,6 +179,20 @@ class Forecaster:
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
         return digest.hexdigest()
+
+
+def _part_of(series: FieldSeries, part: Subset) -> FieldSeries:
+    """The series at the vertices of a part of its sampling; the same if it is none."""
+    whole = series.sampling
+    if part.base == whole:
+        return series.subset(part.indices)
+    # a grid without its poles is a part itself
+    if isinstance(whole, Subset) and part.base == whole.base:
+        places = np.searchsorted(whole.indices, part.indices)
+        inside = places < len(whole.indices)
+        if inside.all() and (whole.indices[places] == part.indices).all():
+            return series.subset(places)
+    return series
 
 
 def open_forecaster(

@@ -12,15 +12,15 @@ from torch.utils.data import DataLoader
 from deepsphere.data.labelled_maps import MapSet, keep_small
 from deepsphere.data.map_symmetries import MapSymmetries, Symmetries
 from deepsphere.training.channel_scaling import ChannelScaling
-from deepsphere.training.data_module import EpochLoader, SphereData
+from deepsphere.training.data_module import SphereData
 from deepsphere.training.map_noise import MapNoise, check_seed
 from deepsphere.training.map_samples import (
-    EpochSamples,
     MapCut,
     MapSamples,
     Motions,
     Rotations,
     Split,
+    epoch_loader,
     measure_maps,
 )
 
@@ -270,13 +270,11 @@ class SphericalMaps(SphereData):
         self, split: Split, *, seed: int | None = None
     ) -> DataLoader[tuple[Tensor, Tensor]]:
         """Batches of the samples of a split, shuffled by a seed or as they stand."""
-        samples = self._samples[split]
-        return EpochLoader(
-            samples,
+        return epoch_loader(
+            self._samples[split],
             batch_size=self.batch_size,
-            sampler=EpochSamples(len(samples), seed=seed),
             num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            seed=seed,
         )
 
     def on_after_batch_transfer(

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from deepsphere.data.map_rotations import rotated_values
 from deepsphere.data.map_sets import MapSet
@@ -18,7 +18,7 @@ from deepsphere.geometry import random_rotations
 from deepsphere.sampling import Healpix, Sampling
 from deepsphere.sampling.healpix_patches import num_patches, patch_sampling, patch_slice
 from deepsphere.training.channel_scaling import ChannelScaling, measure_signals
-from deepsphere.training.data_module import EpochShuffle
+from deepsphere.training.data_module import EpochLoader, EpochShuffle
 from deepsphere.training.map_noise import (
     MapNoise,
     add_evaluation_noise,
@@ -286,6 +286,40 @@ class EpochSamples(Sampler[tuple[int, int]]):
             # the epoch as it is when the order is drawn, also for samples that are fetched ahead
             epoch = self._order.epoch
             yield from ((epoch, sample) for sample in self._order)
+
+
+def epoch_loader(
+    samples: Dataset[tuple[Tensor, Tensor]],
+    *,
+    batch_size: int,
+    num_workers: int = 0,
+    seed: int | None = None,
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches of samples with keys (epoch, number).
+
+    Parameters
+    ----------
+    samples
+        With a length.
+    batch_size
+        Samples in a batch.
+    num_workers
+        Processes that make samples, which stay for all epochs.
+    seed
+        Of the order, see `EpochSamples`; None for samples as they stand.
+
+    Returns
+    -------
+    DataLoader
+    """
+    sized: Any = samples
+    return EpochLoader(
+        samples,
+        batch_size=batch_size,
+        sampler=EpochSamples(len(sized), seed=seed),
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+    )
 
 
 def measure_maps(maps: MapSet, cut: MapCut) -> ChannelScaling:
