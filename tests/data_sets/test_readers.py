@@ -53,6 +53,16 @@ def test_archive_may_say_ordering_and_sampling(tmp_path: Path) -> None:
     assert (read.ordering, read.sampling) == ("ring", "healpix:nside=1,ordering=ring")
 
 
+def test_archive_may_name_its_channels(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    names = [f"channel {number}" for number in range(SIGNALS.shape[-1])]
+    np.savez(path, signals=SIGNALS, channel_names=np.array(names))
+    assert read_signals(path).channel_names == tuple(names)
+    np.savez(path, signals=SIGNALS, channel_names=np.array(names[:1]))
+    with pytest.raises(ValueError, match=r"must have one of channel_names for each channel \("):
+        read_signals(path)
+
+
 @pytest.mark.parametrize("header", ["", "temperature,wind,rain\n", "year_1,x2,3y\n"])
 def test_csv_has_vertices_in_rows(tmp_path: Path, header: str) -> None:
     path = tmp_path / "a.csv"

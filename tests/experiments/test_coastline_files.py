@@ -33,10 +33,12 @@ def check(found):
         (np.where(IS_LAND, np.nan, 4.0), "lsmask", {}),
         (IS_LAND.astype(np.int8), "LSMASK", {}),
         (3 * IS_LAND.astype(np.int8), "land", {}),
+        (np.where(LAT[:, None] < -60, np.nan, IS_LAND), "lsm", {}),
         (np.where(IS_LAND, 0.9, 0.2), "LANDFRAC", {"units": "1"}),
         (np.where(IS_LAND, 90.0, 20.0), "sftlf", {"units": "%"}),
         (np.where(IS_LAND, 0.0, 1.0), "m", {"standard_name": "sea_binary_mask"}),
         (np.where(IS_LAND, 20.0, 90.0), "sftof", {"units": "%"}),
+        (np.where(IS_LAND, 0.2, 0.9), "OCNFRAC", {"units": "fraction"}),
     ],
 )
 def test_masks_are_found_and_understood(tmp_path, values, name, attrs):

@@ -212,7 +212,9 @@ def test_wrong_requests_are_rejected(source, tmp_path):
         regrid_file(source, source, to="healpix:4", overwrite=True)
     with pytest.raises(ValueError, match=r"variables must be among sst, depth, scenario, got wind"):
         regrid_file(source, tmp_path / "out.nc", to="healpix:4", variables=["wind"])
-    with pytest.raises(ValueError, match=r"variables must be numbers on the dimensions .* scenari"):
+    with pytest.raises(
+        ValueError, match=r"variable scenario must be numbers on the dimensions lat,"
+    ):
         regrid_file(source, tmp_path / "out.nc", to="healpix:4", variables=["scenario"])
     with pytest.raises(
         ValueError, match=r"the sampling of INPUT must have the size of its last di"
@@ -255,3 +257,59 @@ def test_command_says_what_it_did(source, tmp_path):
     assert found.exit_code == 0
     assert "sst: Equiangular(nlat=18, nlon=18, poles=0) -> Healpix(nside=2" in found.output
     assert "--method nearest --variables sst" in open_dataset(target).attrs["history"]
+
+
+def test_choosing_variables_chooses_their_grid(tmp_path):
+    data = weather()
+    data["u"] = (("lat", "lon_u"), np.ones((18, 18)))
+    data["lon_u"] = ("lon_u", LON + 10, {"units": "degrees_east"})
+    data.to_netcdf(tmp_path / "in.nc")
+    with pytest.raises(ValueError, match=r"variables must lie on one grid, got"):
+        regrid_file(tmp_path / "in.nc", tmp_path / "out.nc", to="healpix:2")
+    summary = regrid_file(
+        tmp_path / "in.nc", tmp_path / "out.nc", to="healpix:2", variables=["sst"]
+    )
+    assert (summary.names, summary.source) == (("sst",), GRID)
+
+
+def test_no_times_are_refused(tmp_path):
+    weather().isel(time=slice(0, 0)).to_netcdf(tmp_path / "in.nc")
+    with pytest.raises(
+        ValueError, match=r"variable sst must have values, got the sizes .*time.: 0"
+    ):
+        regrid_file(tmp_path / "in.nc", tmp_path / "out.nc", to="healpix:2")
+
+
+def test_region_of_a_curvilinear_grid_fills_its_part_of_the_sphere_alone(tmp_path):
+    lon, lat = np.meshgrid(np.arange(0.0, 30, 2), np.arange(20.0, 50, 2))
+    lon = lon + 0.1 * lat
+    places = {"lat": (("y", "x"), lat), "lon": (("y", "x"), lon)}
+    xr.Dataset({"t": (("y", "x"), np.sin(np.deg2rad(lat)))}, places).to_netcdf(tmp_path / "in.nc")
+    regrid_file(tmp_path / "in.nc", tmp_path / "out.nc", to="equiangular:90x180")
+    result = open_dataset(tmp_path / "out.nc")["t"]
+    there = result.notnull()
+    rows, columns = np.nonzero(there.values)
+    where = result["lat"].values[rows], result["lon"].values[columns]
+    assert where[0].min() > 18
+    assert where[0].max() < 50
+    np.testing.assert_allclose(there.sum(), 15 * 15, rtol=0.05)
+    exact = np.sin(np.deg2rad(where[0]))
+    assert np.abs(result.values[rows, columns] - exact).max() < np.deg2rad(2)
+
+
+def test_old_store_stays_where_writing_fails(source, tmp_path, monkeypatch):
+    target = tmp_path / "out.zarr"
+    regrid_file(source, target, to="healpix:2")
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr(xr.Dataset, "to_zarr", _fail)
+        with pytest.raises(OSError, match="disk is full"):
+            regrid_file(source, target, to="healpix:4", overwrite=True)
+    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.nc", "out.zarr"]
+    with pytest.raises(FileExistsError, match=r"must not exist yet, got an existing"):
+        regrid_file(source, target, to="healpix:4")
+
+
+def _fail(*_, **__):
+    raise OSError("disk is full")

@@ -1,6 +1,7 @@
 """Files of fields: netCDF and Zarr, packed, with missing values, odd times, or damaged."""
 
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -137,6 +138,45 @@ def test_damaged_and_other_files_are_named(tmp_path):
         open_dataset(str(tmp_path / "none*.nc"))
     with pytest.raises(ValueError, match=r"at least one file of fields, got an empty list"):
         open_dataset([])
+
+
+@pytest.mark.parametrize("unlimited", [None, ["time"]])
+@pytest.mark.parametrize("layout", ["NETCDF3_CLASSIC", "NETCDF3_64BIT"])
+def test_classic_file_that_is_cut_is_not_read_as_zeros(tmp_path, layout, unlimited):
+    sst().to_netcdf(tmp_path / "whole.nc", format=layout, unlimited_dims=unlimited)
+    xr.testing.assert_equal(open_dataset(tmp_path / "whole.nc"), sst())
+    content = (tmp_path / "whole.nc").read_bytes()
+    (tmp_path / "cut.nc").write_bytes(content[: 3 * len(content) // 4])
+    with pytest.raises(
+        ValueError, match=r"cut\.nc must be a complete .*shorter than its header says"
+    ):
+        open_dataset(tmp_path / "cut.nc")
+
+
+def test_damaged_chunk_and_archives_are_named(tmp_path):
+    sst().to_zarr(tmp_path / "sst.zarr", zarr_format=2, consolidated=True)
+    (tmp_path / "sst.zarr" / "sst" / "0.0.0").write_bytes(b"broken")
+    with pytest.raises(
+        ValueError, match=r"variable sst must be readable, got .*damaged or incompl"
+    ):
+        _ = from_xarray(open_dataset(tmp_path / "sst.zarr")).signals
+    (tmp_path / "half.zarr.zip").write_bytes(b"PK12")
+    with pytest.raises(ValueError, match=r"half\.zarr\.zip must be a complete netCDF file or Zarr"):
+        open_dataset(tmp_path / "half.zarr.zip")
+    with zipfile.ZipFile(tmp_path / "download.zip", "w") as archive:
+        archive.writestr("data_stream-oper.nc", b"CDF")
+    with pytest.raises(ValueError, match=r"got an archive of data_stream-oper\.nc; unpack it"):
+        open_dataset(tmp_path / "download.zip")
+
+
+def test_grid_in_a_file_of_its_own_is_joined(tmp_path):
+    data = sst().isel(time=0, drop=True).stack(cell=("lat", "lon")).reset_index("cell")
+    data[["sst"]].drop_vars(["lat", "lon"]).to_netcdf(tmp_path / "fields.nc")
+    data[["lat", "lon"]].reset_coords().to_netcdf(tmp_path / "grid.nc")
+    pytest.importorskip("dask")
+    joined = from_xarray(open_dataset([tmp_path / "fields.nc", tmp_path / "grid.nc"]))
+    assert joined.channel_names == ("sst",)
+    np.testing.assert_array_equal(joined.signals[:, 0], data["sst"].values)
 
 
 def test_names_of_files_tell_the_format():

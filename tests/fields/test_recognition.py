@@ -6,6 +6,7 @@ from scipy.special import roots_legendre
 
 from deepsphere.fields import from_xarray, layout_of_dataset, sampling_from_dataset
 from deepsphere.sampling import (
+    CubedSphere,
     Equiangular,
     GaussLegendre,
     Healpix,
@@ -254,7 +255,8 @@ def test_latitudes_on_two_dimensions_go_before_those_of_a_turned_pole():
         },
     )
     fields = from_xarray(data)
-    assert isinstance(fields.sampling, Scattered)
+    assert isinstance(fields.sampling, Subset)
+    assert isinstance(fields.sampling.base, Scattered)
     assert fields.sampling.num_vertices == 42
     np.testing.assert_allclose(fields.signals[:, 0], expected(fields.sampling), atol=1e-6)
     assert fields.restore(fields.signals).identical(data)
@@ -302,13 +304,130 @@ def test_grid_repeated_for_every_time_is_read_once():
     assert from_xarray(data).signals.shape == (2, 30, 1)
 
 
-def test_repeated_points_of_a_tripolar_grid_are_named():
+def test_halo_of_a_tripolar_grid_is_read_once_and_written_back():
     lat = np.repeat(np.arange(10.0, 15)[:, None], 6, axis=1) + 0.1 * np.arange(6)
     lon = np.tile(np.arange(6.0), (5, 1))
     lat[:, -1], lon[:, -1] = lat[:, 0], lon[:, 0]
+    data = xr.Dataset(
+        {"tos": (("y", "x"), field(lat, lon))},
+        {"nav_lat": (("y", "x"), lat), "nav_lon": (("y", "x"), lon)},
+    )
+    fields = from_xarray(data)
+    assert fields.sampling.num_vertices == 25
+    assert fields.notes[0].startswith("5 cells at the border repeat others")
+    np.testing.assert_allclose(fields.signals[:, 0], expected(fields.sampling), atol=1e-6)
+    assert fields.restore(fields.signals).identical(data)
+
+
+def test_repeated_points_inside_of_a_curvilinear_grid_are_named():
+    lat = np.repeat(np.arange(10.0, 17)[:, None], 7, axis=1) + 0.1 * np.arange(7)
+    lon = np.tile(np.arange(7.0), (7, 1))
+    lat[3, 2:5], lon[3, 2:5] = 0, 0
     data = xr.Dataset(coords={"nav_lat": (("y", "x"), lat), "nav_lon": (("y", "x"), lon)})
     with pytest.raises(ValueError, match=r"nav_lat and nav_lon on y × x: points must be distinct"):
         sampling_from_dataset(data)
+
+
+def test_points_that_move_in_time_are_named():
+    lat = 40 + np.arange(5.0)[:, None] + 0.1 * np.arange(6)
+    lon = 5 + np.arange(6.0) + 0.2 * np.arange(5)[:, None]
+    dims = ("Time", "south_north", "west_east")
+    data = xr.Dataset(
+        coords={"XLAT": (dims, np.stack([lat, lat + 1])), "XLONG": (dims, np.stack([lon, lon]))}
+    )
+    with pytest.raises(ValueError, match=r"XLAT must be the same at all times, got one that moves"):
+        sampling_from_dataset(data)
+
+
+def test_places_repeated_for_every_time_are_coordinates_of_the_grid():
+    lat = 40 + np.arange(5.0)[:, None] + 0.1 * np.arange(6)
+    lon = 5 + np.arange(6.0) + 0.2 * np.arange(5)[:, None]
+    dims = ("Time", "south_north", "west_east")
+    data = xr.Dataset(
+        coords={"XLAT": (dims, np.stack([lat, lat])), "XLONG": (dims, np.stack([lon, lon]))}
+    )
+    layout = layout_of_dataset(data)
+    again = layout.restore(np.zeros(30), name="t")
+    np.testing.assert_array_equal(again["XLAT"], lat)
+    assert sampling_from_dataset(again) == layout.sampling
+
+
+def test_tiles_of_a_cubed_sphere_are_points():
+    sampling = CubedSphere(4)
+    lat, lon = (np.rad2deg(angle).reshape(6, 4, 4) for angle in (sampling.lat, sampling.lon))
+    dims = ("nf", "Ydim", "Xdim")
+    data = xr.Dataset(
+        {"T": (("time", *dims), np.stack([field(lat, lon)] * 2))},
+        {"lats": (dims, lat, NORTH), "lons": (dims[::-1], lon.transpose(2, 1, 0), EAST)},
+    )
+    fields = from_xarray(data)
+    assert fields.signals.shape == (2, 96, 1)
+    np.testing.assert_allclose(fields.sampling.points, sampling.points, atol=1e-12)
+    np.testing.assert_allclose(fields.signals[0, :, 0], expected(sampling), atol=1e-6)
+    assert fields.restore(fields.signals).identical(data)
+
+
+def test_axes_stacked_to_one_dimension_come_back():
+    data = grid(CELLS, EVEN).to_dataset().stack(cell=("lat", "lon"))
+    fields = from_xarray(data)
+    np.testing.assert_allclose(fields.signals[0, :, 0], expected(fields.sampling), atol=1e-6)
+    assert fields.restore(fields.signals).identical(data)
+
+
+@pytest.mark.parametrize(
+    "lon",
+    [
+        np.r_[-180.0:-165:3, 165:180:3],
+        np.r_[0.0:15:3, 345:360:3],
+        np.r_[15.0:-1:-3, 357:345:-3],
+        np.array([10.0, 300, 310]),
+    ],
+    ids=["date line", "Greenwich", "westward", "gap beyond half of the circle"],
+)
+def test_region_with_a_gap_in_its_longitudes_is_one_region(lon):
+    data = grid(np.arange(-9.0, 10, 3), lon)
+    fields = from_xarray(data)
+    np.testing.assert_allclose(fields.signals[0, :, 0], expected(fields.sampling), atol=1e-6)
+    assert fields.restore(fields.signals).identical(data)
+    if len(lon) > 3:
+        # all columns are as wide as their step
+        box = 2 * np.sin(np.deg2rad(10.5)) * np.deg2rad(3) * len(lon)
+        np.testing.assert_allclose(fields.sampling.areas.sum(), box, rtol=1e-12)
+
+
+def test_grid_file_of_icon_is_recognised():
+    lat, lon = points()
+    radian = {"units": "radian"}
+    data = xr.Dataset(
+        {
+            "clat": ("cell", np.deg2rad(lat), {**radian, "standard_name": "grid_latitude"}),
+            "clon": ("cell", np.deg2rad(lon), {**radian, "standard_name": "grid_longitude"}),
+            "cell_area": ("cell", np.full(40, 0.3)),
+            "vlat": ("vertex", np.zeros(7), radian),
+            "vlon": ("vertex", np.zeros(7), radian),
+        }
+    )
+    fields = from_xarray(data)
+    np.testing.assert_allclose(fields.sampling.lat_deg, lat, atol=1e-12)
+    assert fields.channel_names == ("cell_area",)
+
+
+def test_icon_without_its_grid_says_where_it_is():
+    data = xr.Dataset(
+        {"t": ("cell", np.zeros(40), {"CDI_grid_type": "unstructured"})},
+        attrs={"grid_file_uri": "icon_grid_0013.nc"},
+    )
+    with pytest.raises(
+        ValueError, match=r"in the file of the grid \(icon_grid_0013\.nc\): open bo"
+    ):
+        sampling_from_dataset(data)
+    with pytest.raises(ValueError, match=r"make them coordinates of it: data\.set_coords"):
+        sampling_from_dataset(xr.DataArray(np.zeros(40), dims="ncol", name="T"))
+
+
+def test_coordinates_without_values_are_named():
+    with pytest.raises(ValueError, match=r"coordinate lat must have values, got the sizes .*: 0"):
+        sampling_from_dataset(grid(CELLS, EVEN).isel(lat=slice(0, 0)))
 
 
 def points(num=40):

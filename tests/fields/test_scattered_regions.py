@@ -52,7 +52,7 @@ def test_random_points_on_all_of_the_sphere_have_no_hole(seed, num):
 
 
 def test_area_of_a_region_is_that_of_its_box():
-    for step, tolerance in ((2.0, 0.02), (0.5, 0.005)):
+    for step, tolerance in ((2.0, 1e-4), (0.5, 1e-5)):
         lon, lat, box = patch(step)
         region = scattered_part(lon.ravel(), lat.ravel(), around=next_rows(lon, lat))
         assert isinstance(region, Subset)
@@ -99,7 +99,7 @@ def test_next_rows_go_on_as_the_grid_does():
         point = lonlat_to_points(np.deg2rad(lon_deg), np.array(0.0))
         assert np.linalg.norm(rows - point, axis=1).min() < 1e-12
     assert len(rows) == len(step) == 2 * 5 + 2 * 3 + 4
-    np.testing.assert_allclose(step[10:16:1][1::3], 2 * np.sin(np.deg2rad(1)))
+    np.testing.assert_allclose(step[[11, 14]], 2 * np.sin(np.deg2rad(1)))
 
 
 def test_halo_is_of_the_cells_inside():

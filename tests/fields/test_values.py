@@ -213,3 +213,40 @@ def test_fields_refuse_signals_of_another_shape():
     fields = from_xarray(weather(), variables="t2m")
     with pytest.raises(ValueError, match=r"signals must have the shape \(3, 32, 1\) of the fields"):
         fields.restore(fields.signals[:2])
+
+
+def test_areas_of_cells_are_no_channel_unless_asked_for_or_alone():
+    place = {"lat": ("ncol", [10.0, -20, 30, 70]), "lon": ("ncol", [0.0, 90, 180, 270])}
+    area = ("ncol", np.ones(4), {"units": "steradian"})
+    data = xr.Dataset({"T": ("ncol", np.arange(4.0)), "area": area}, place)
+    assert from_xarray(data).channel_names == ("T",)
+    assert from_xarray(data, variables=["area", "T"]).channel_names == ("area", "T")
+    assert from_xarray(data[["area"]]).channel_names == ("area",)
+    for name, others in (
+        ("areaCell", {}),
+        ("a", {"standard_name": "cell_area"}),
+        ("b", {}),
+    ):
+        named = data[["T"]].assign({name: ("ncol", np.ones(4), others)})
+        named["T"].attrs["cell_measures"] = "area: b"
+        assert from_xarray(named).channel_names == ("T",)
+
+
+def test_no_times_are_no_signals():
+    data = xr.DataArray(
+        np.zeros((0, 2, 4)),
+        {"lat": [-45.0, 45.0], "lon": [0.0, 90, 180, 270]},
+        ("time", "lat", "lon"),
+    )
+    fields = from_xarray(data)
+    assert fields.signals.shape == (0, 8, 1)
+    assert fields.restore(fields.signals).identical(data)
+
+
+def test_half_precision_is_read_without_a_word():
+    data = xr.DataArray(
+        np.ones((2, 4), np.float16),
+        {"lat": [-45.0, 45.0], "lon": [0.0, 90, 180, 270]},
+        ("lat", "lon"),
+    )
+    np.testing.assert_array_equal(from_xarray(data).signals, np.ones((8, 1)))

@@ -99,3 +99,9 @@ def test_weights_may_be_applied_again():
     np.testing.assert_array_equal(
         apply_weights(values, weights), regrid(values, Fibonacci(30), TARGET, method="nearest")
     )
+
+
+def test_vertices_that_nothing_reaches_are_missing_however_little_is_asked_for():
+    source, target = Healpix(4).subset(np.arange(20)), Healpix(2)
+    result = regrid(np.ones(20), source, target, min_valid=1e-12)
+    np.testing.assert_array_equal(np.isnan(result), np.arange(48) >= 5)

@@ -339,3 +339,40 @@ def test_segmentation_gives_a_probability_of_each_class(tmp_path):
 def test_every_registered_model_predicts():
     for model in ds.models.MODELS.values():
         assert callable(getattr(model, "predict", None)), model
+
+
+def test_static_inputs_are_predicted_at_all_times():
+    data = weather().assign(msl=weather()["msl"].isel(time=0, drop=True))
+    model = dense(outputs=2)
+    predicted = model.predict(data)
+    assert predicted["msl"].dims == ("time", "lat", "lon")
+    rows = np.broadcast_to(data["msl"].values, (3, 8, 16))
+    signals = np.stack([data["t2m"].values, rows], axis=-1)[:, ::-1].reshape(3, 128, 2)
+    wanted = direct(model, signals)[..., 1].reshape(3, 8, 16)[:, ::-1]
+    np.testing.assert_allclose(predicted["msl"], wanted, atol=1e-6)
+
+
+def test_data_without_a_field_is_refused():
+    with pytest.raises(ValueError, match=r"must have a field to predict from, got none in Fields"):
+        dense().predict(weather().isel(time=slice(0, 0)))
+    with pytest.raises(ValueError, match=r"must have a field to predict from, got the shape \(0"):
+        dense().predict(np.zeros((0, 128, 2), np.float32))
+
+
+def test_network_of_sequences_takes_arrays_with_frames():
+    torch.manual_seed(0)
+    pyramid = ds.build_pyramid(ds.Icosahedral(4), num_levels=2, num_neighbors=6, weights="gaussian")
+    model = ds.models.RecurrentUNet(
+        pyramid, in_channels=2, out_channels=3, channels=(4, 6), stem_channels=3
+    ).eval()
+    signals = np.random.default_rng(1).normal(size=(2, 3, 4, 162, 2)).astype(np.float32)
+    predicted = model.predict(signals, batch_size=4)
+    assert predicted.shape == (2, 3, 162, 3)
+    for place in np.ndindex(2, 3):
+        np.testing.assert_allclose(predicted[place], direct(model, signals[place]), atol=1e-5)
+    with pytest.raises(ValueError, match=r"network of sequences, got Dataset for RecurrentUNet"):
+        model.predict(weather())
+    with pytest.raises(
+        ValueError, match=r"\(\*batch, frames, vertices, channels\).*signals\[None\]"
+    ):
+        model.predict(signals[0, 0, 0])

@@ -94,6 +94,22 @@ def test_scattered_points_are_dots():
     assert [x is None for x in dots.x] == [False, False, True]  # blank: not drawn
 
 
+def test_dense_points_are_a_surface_that_coastlines_lie_on():
+    nodes = Icosahedral(subdivisions=16)  # as of a model that gives longitudes and latitudes
+    scattered = Scattered(np.degrees(nodes.lon), np.degrees(nodes.lat))
+    values = np.asarray(nodes.points[:, 0])
+    mesh = globe(values, scattered).data[0]
+    assert mesh.type == "mesh3d"
+    points = np.stack([mesh.x, mesh.y, mesh.z], axis=1)
+    # the value of the nearest node, which is within a spacing
+    spacing = np.sqrt(4 * np.pi / nodes.num_vertices)
+    assert np.abs(np.asarray(mesh.intensity) - points[:, 0]).max() < spacing
+    # as many, where a continent has none: dots
+    kept = nodes.points @ [0.6, 0, 0.8] < 0.9
+    ocean = Scattered(np.degrees(nodes.lon)[kept], np.degrees(nodes.lat)[kept])
+    assert globe(values[kept], ocean).data[0].type == "scatter3d"
+
+
 def test_button_shows_edges_of_the_graph():
     graph = build_graph(Healpix(nside=2), num_neighbors=8)
     figure = globe(np.asarray(SAMPLING.lat), SAMPLING, graph=graph)

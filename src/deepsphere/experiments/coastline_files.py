@@ -14,9 +14,10 @@ from deepsphere.plotting.coastlines import Coastlines
 from deepsphere.sampling import Sampling
 
 _RULE = re.compile(r"(above|below|values):(.+)")
-_MASK_NAMES = re.compile(r"land|lsm|sftlf|sftof|mask|sea.?area|ocean.?frac", re.IGNORECASE)
-_OF_SEA = ("sea_binary_mask", "sea_area_fraction", "sftof", "oceanfrac", "ocean_fraction")
+_MASK_NAMES = re.compile(r"(?i)land|lsm|sftlf|sftof|mask|sea.?area|oce?a?n.?frac")
+_OF_SEA = ("sea_binary_mask", "sea_area_fraction", "sftof", "ocnfrac", "oceanfrac", "ocean_frac")
 _MOST_CODES = 20
+_ROUNDING = 1e-3  # by which fractions of models leave their range
 _WORDS = "missing, above:NUMBER, below:NUMBER or values:NUMBER,NUMBER"
 
 
@@ -44,7 +45,8 @@ def read_coastlines(
     Without a rule, land is where values are missing, as those of a sea-surface temperature are. Of
     a mask or fraction without missing values, land is what is above 0.5 (above 50 where the unit is
     a percentage, and below that where the file says that the variable is one of the sea); of a mask
-    of whole numbers it is all but 0.
+    of whole numbers it is all but 0. A variable that is called a mask and has zeros is one where
+    it is missing around a region, too.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def read_coastlines(
     values = frames.load(np.array([0]))[0]
     rule = land
     if rule is None:
-        rule = _rule_of(values, path, frames, of_sea=_is_of_sea(words.get(frames.name, "")))
+        rule = _rule_of(values, path, frames, words.get(frames.name, ""))
     is_land = _land(values, rule)
     share = float(np.average(is_land, weights=frames.sampling.areas))
     if is_land.all() or not is_land.any():
@@ -151,27 +153,26 @@ def _mask_name(words: dict[str, str]) -> str:
     return named[0] if len(named) == 1 else "0"
 
 
-def _is_of_sea(words: str) -> bool:
-    """Whether a mask says where there is sea."""
-    return any(word in words.lower() for word in _OF_SEA)
-
-
 def _rule_of(
-    values: Float[np.ndarray, "vertices"], path: Path, frames: FieldFrames, *, of_sea: bool
+    values: Float[np.ndarray, "vertices"], path: Path, frames: FieldFrames, words: str
 ) -> str:
-    """What is land where nobody says."""
-    if np.isnan(values).any():
+    """What is land where nobody says, by the values and the names of a variable."""
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    # a mask of a region is missing around it, and says itself where in it there is land
+    is_mask = _MASK_NAMES.search(words) is not None and abs(low) < _ROUNDING < high
+    if len(known) < len(values) and not is_mask:
         return "missing"
-    low, high = float(values.min()), float(values.max())
-    is_codes = bool((values == np.rint(values)).all()) and len(np.unique(values)) <= _MOST_CODES
+    is_codes = bool((known == np.rint(known)).all()) and len(np.unique(known)) <= _MOST_CODES
     is_percent = high > 1 and frames.unit.lower() in ("%", "percent")
     largest = 100 if is_percent else np.inf if is_codes else 1
-    if low < 0 or high > largest:
+    if low < -_ROUNDING or high > largest + _ROUNDING:
         raise ValueError(
             f"--coastlines must say what is land, got values from {low:.4g} to {high:.4g} of "
             f"{frames.name or 'its channel'} in {path} and none missing; choose the variable of "
             f"the mask with --coastlines-variable, or say what is land: --land {_WORDS}"
         )
+    of_sea = any(word in words.lower() for word in _OF_SEA)
     return f"{'below' if of_sea else 'above'}:{50 if is_percent else 0.5:g}"
 
 
