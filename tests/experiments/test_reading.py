@@ -39,16 +39,23 @@ def message_of(path: Path, **options: object) -> str:
 def test_every_recipe_loads_in_both_forms(name: str, quick: bool):
     recipe = read_recipe(name, quick=quick)
     assert recipe.title
-    assert bool(recipe.claims) is not quick
+    assert recipe.claims or quick
 
 
-def test_quick_table_replaces_values_and_claims_nothing(tmp_path: Path):
+def test_quick_table_replaces_values_and_claims_nothing_by_default(tmp_path: Path):
     path = write(tmp_path, GOOD)
     assert read_recipe(path).training.epochs == 4
     quick = read_recipe(path, quick=True)
     assert quick.training.epochs == 1
     assert quick.claims == ()
     assert quick.seeds == (0, 1)
+
+
+def test_quick_table_claims_what_it_says_itself(tmp_path: Path):
+    own = '[[quick.claims]]\nname = "accuracy"\nrequired = 50.0\n'
+    path = write(tmp_path, GOOD + own)
+    assert [claim.required for claim in read_recipe(path, quick=True).claims] == [50.0]
+    assert [claim.required for claim in read_recipe(path).claims] == [90.0]
 
 
 def test_overrides_replace_values(tmp_path: Path):

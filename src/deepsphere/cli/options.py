@@ -33,7 +33,7 @@ Overwrite = Annotated[
 Quick = Annotated[
     bool,
     typer.Option(
-        "--quick", help="The short form of the recipe: shows that everything runs, claims nothing."
+        "--quick", help="The short form of the recipe: shows that everything runs, claims little."
     ),
 ]
 Changes = Annotated[

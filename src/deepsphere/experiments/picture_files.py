@@ -34,8 +34,7 @@ MAX_MAPS = 24
 """Maps that fit on a page."""
 _FILMS, _GLOBES = (".gif", ".mp4"), (".html",)
 _DOTS_PER_INCH = 200
-_LABEL_WIDTHS = {"orthographic": 44, "hovmoller": 44}  # characters that fit below a picture
-_LABEL_WIDTH = 80
+_LABEL_WIDTH, _NARROW_LABEL_WIDTH = 80, 44  # characters that fit below a picture
 _OF_MISSING = "coastlines: outlines of where values are missing; --coastlines none leaves them out"
 
 
@@ -267,7 +266,8 @@ def _write_maps(
     from deepsphere.plotting import plot_map, plot_maps
 
     values = frames.read()
-    unit = frames.label(_LABEL_WIDTHS.get(look.get("projection", ""), _LABEL_WIDTH))
+    is_narrow = len(frames) == 1 and look.get("projection") == "orthographic"
+    unit = frames.label(_NARROW_LABEL_WIDTH if is_narrow else _LABEL_WIDTH)
     if len(frames) == 1:
         title = title or frames.title(0)
         figure = plot_map(values[0], frames.sampling, title=title, unit=unit, **look)
@@ -294,13 +294,14 @@ def _write_film(
     """A film, drawn frame by frame."""
     from deepsphere.plotting import animate_maps
 
+    is_narrow = look.get("projection") == "orthographic"
     animate_maps(
         iter(frames),
         frames.sampling,
         target,
         times=frames.labels,
         title=title or frames.name_and_place,
-        unit=frames.label(_LABEL_WIDTHS.get(look.get("projection", ""), _LABEL_WIDTH)),
+        unit=frames.label(_NARROW_LABEL_WIDTH if is_narrow else _LABEL_WIDTH),
         overwrite=overwrite,
         advance=advance,
         **look,
@@ -349,7 +350,7 @@ def _write_hovmoller(
         frames.sampling,
         times=frames.times,
         band_deg=(south, north),
-        unit=frames.label(_LABEL_WIDTHS["hovmoller"]),
+        unit=frames.label(_NARROW_LABEL_WIDTH),
         title=title or ", ".join(word for word in (frames.name_and_place, band) if word),
         **colors,
     )

@@ -59,7 +59,7 @@ def read_recipe(
     """The checked recipe of that name or in that file.
 
     The table ``[quick]`` of a recipe holds, in the same layout, the values that its short form
-    replaces. The short form claims nothing: it shows that everything runs.
+    replaces. The short form shows that everything runs, and claims only what that table does.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def read_recipe(
         raise ValueError(f"{path.name}: quick must be a table, got {_show(changes)}")
     recipe = _validate(raw, path.name)
     # the short form is checked even when it is not asked for: a typo in it is found at once
-    quick_raw = {**_merged(raw, changes), "claims": []}
+    quick_raw = _merged({**raw, "claims": []}, changes)
     quick_recipe = _validate(quick_raw, f"{path.name}, [quick]")
     chosen = quick_recipe if quick else recipe
     if overrides:

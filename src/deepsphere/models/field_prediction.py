@@ -120,7 +120,7 @@ def predict_fields(
         raise ValueError(
             "data must be an array (*batch, frames, vertices, channels) for a network of "
             f"sequences, got {type(data).__name__} for {type(model).__name__}: its coordinates do "
-            "not say which times are a sequence; stack from_xarray(data).signals over windows of times"
+            "not say which times are a sequence; stack from_xarray(data).signals over windows"
         )
     fields = _chosen(model, data, description, channel_dims)
     model, order = _placed(model, fields.sampling, grid)
