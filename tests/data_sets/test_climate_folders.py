@@ -8,6 +8,7 @@ import pytest
 
 from deepsphere.data.climate_files import climate_dates, climate_key, find_files, read_split_lists
 from deepsphere.data.climate_folders import (
+    ArchiveMap,
     class_numbers,
     open_climate_folder,
     read_climate_folder,
@@ -189,3 +190,21 @@ def test_names_are_dates_by_hour_or_step() -> None:
         climate_dates(["map"])
     with pytest.raises(ValueError, match="files must be named like"):
         climate_key("map.npz")
+
+
+def test_numbers_of_classes_are_not_taken_modulo_a_byte() -> None:
+    assert class_numbers(np.array([0, 2, 300, 256, 255, -1])).tolist() == [0, 2, 127, 127, -1, -1]
+    assert class_numbers(np.array([1.0, np.nan])).tolist() == [1, -1]
+    with pytest.raises(
+        ValueError, match=r"labels must be the numbers of classes, got 1\.5 at vertex 1"
+    ):
+        class_numbers(np.array([1.0, 1.5]))
+
+
+def test_marks_of_two_classes_are_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "data-2106-01-01-00-1-mesh.npz"
+    np.savez(path, data=np.zeros((16, 12)), labels=np.ones((2, 12)))
+    with pytest.raises(
+        ValueError, match=r"labels \(3 classes, vertices\), got shapes .* \(2, 12\)"
+    ):
+        ArchiveMap(path).read()

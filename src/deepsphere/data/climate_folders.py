@@ -66,10 +66,11 @@ class ArchiveMap:
                 f"({reason[0]}); unpack it again"
             ) from None
         num = data.shape[-1]
-        if data.ndim != 2 or labels.shape[-1:] != (num,) or labels.ndim > 2:
+        marks = (len(CLASS_NAMES), num)
+        if data.ndim != 2 or labels.shape not in (marks, marks[1:]):
             raise ValueError(
-                f"{self.path} must hold data (channels, vertices) and labels (classes, vertices), "
-                f"got shapes {data.shape} and {labels.shape}"
+                f"{self.path} must hold data (channels, vertices) and labels ({marks[0]} classes, "
+                f"vertices), got shapes {data.shape} and {labels.shape}"
             )
         return np.ascontiguousarray(data.T, np.float32), class_numbers(labels)
 
@@ -94,12 +95,12 @@ def class_numbers(labels: np.ndarray) -> Int[np.ndarray, "vertices"]:
     Returns
     -------
     Int[np.ndarray, "vertices"]
-        int8, −1 where no class is marked, or the number is not one.
+        int8, −1 where no class is marked, and for NaN and 255; at most 127.
 
     Raises
     ------
     ValueError
-        If two classes are marked at a vertex.
+        If two classes are marked at a vertex, or a number is not an integer.
 
     Examples
     --------
@@ -110,7 +111,14 @@ def class_numbers(labels: np.ndarray) -> Int[np.ndarray, "vertices"]:
         numbers = (
             np.where(np.isnan(labels), UNLABELLED, labels) if labels.dtype.kind == "f" else labels
         )
-        return numbers.astype(np.int8)
+        if (numbers != np.rint(numbers)).any():
+            place = int(np.flatnonzero(numbers != np.rint(numbers))[0])
+            raise ValueError(
+                f"labels must be the numbers of classes, got {numbers[place]:g} at vertex {place}"
+            )
+        # 255 is -1 of bytes without a sign; what is too large stays so, and is not taken modulo 256
+        numbers = numbers.astype(np.int64)
+        return np.clip(np.where(numbers == 255, UNLABELLED, numbers), -128, 127).astype(np.int8)
     marked = labels > 0.5
     counts = marked.sum(axis=0)
     if counts.max() > 1:
