@@ -294,6 +294,65 @@ def test_written_forecast_looks_like_the_file_of_the_series(tmp_path):
     assert rollout_progress(path) == (5, 5)
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_coordinates_of_zarr_stores_of_any_format_are_written(tmp_path, zarr_format):
+    weather = make_series(30)
+    names = {"grid_name": "healpix", "level": 1, "indexing_scheme": "nested"}
+    data = xr.Dataset(
+        {"height": (("time", "cells"), weather.read(range(30))[..., 1])},
+        {
+            "time": weather.times.astype("datetime64[ns]"),
+            "cell_ids": ("cells", np.arange(48), names),
+        },
+    )
+    data.to_zarr(tmp_path / "in.zarr", zarr_format=zarr_format, consolidated=False)
+    series = open_series(tmp_path / "in.zarr")
+    path = write_rollout(
+        make_module(series), series, tmp_path / "out.zarr", start=START, num_steps=2
+    )
+    found = xr.open_zarr(path).cell_ids
+    assert found.attrs == names
+    assert found.values.tolist() == list(range(48))
+
+
+def test_forecast_from_other_fields_is_another_one(series, module, tmp_path):
+    path = write_rollout(module, series, tmp_path / "f.zarr", start=START, num_steps=2)
+    before = digests(path)
+    values = series.read(range(40))
+    values[20] += 1.0
+    other = replace(series, source=array_series(values, series.times, SAMPLING).source)
+    with pytest.raises(FileExistsError, match=r"got another one \(from other fields\)"):
+        write_rollout(module, other, path, start=START, num_steps=2)
+    # what comes after the start does not matter
+    values = series.read(range(40))
+    values[21:] = 0.0
+    later = replace(series, source=array_series(values, series.times, SAMPLING).source)
+    write_rollout(module, later, path, start=START, num_steps=2)
+    assert digests(path) == before
+
+
+def test_forecast_on_the_grid_of_another_file_is_another_one(tmp_path):
+    series = grid_series(tmp_path)
+    module = make_module(series)
+    path = write_rollout(module, series, tmp_path / "f.zarr", start=START, num_steps=2)
+    upside_down = open_series(xr.open_dataset(tmp_path / "weather.nc").sortby("lat", False))
+    assert upside_down.sampling == series.sampling
+    with pytest.raises(FileExistsError, match=r"got another one \(with other coordinates\)"):
+        write_rollout(module, upside_down, path, start=START, num_steps=2)
+
+
+def test_forecast_that_cannot_be_made_leaves_nothing(series, module, tmp_path):
+    path = tmp_path / "f.zarr"
+    with pytest.raises(ValueError, match="got none before 2000-01-01"):
+        write_rollout(module, series, path, start="2000-01-01", num_steps=2)
+    known = ComputedFields(("insolation",), SAMPLING)
+    ice = array_series(known.at(series.times), series.times, SAMPLING, channel_names=("ice",))
+    given = replace(series, boundary=ice)
+    with pytest.raises(ValueError, match=r"times must be among those of ice, .* take a longer"):
+        write_rollout(make_module(given), given, path, start=series.times[-2], num_steps=3)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("number", [0, 1, 2, 4])
 def test_forecast_that_was_interrupted_ends_with_the_same_bytes(tmp_path, number):
     series = grid_series(tmp_path)
@@ -383,7 +442,7 @@ def test_months_of_model_calendars_are_forecast_and_written(tmp_path, calendar):
 
 def test_store_of_another_forecast_is_kept_unless_it_shall_go(series, module, tmp_path):
     path = write_rollout(module, series, tmp_path / "f.zarr", start=START, num_steps=2)
-    with pytest.raises(FileExistsError, match=r"hold the same forecast, got another one \(with an"):
+    with pytest.raises(FileExistsError, match=r"got another one \(of another number of steps\)"):
         write_rollout(module, series, path, start=START, num_steps=3)
     other = make_module(series, input_lags=(0,))
     with pytest.raises(FileExistsError, match=r"got another one \(of another network\)"):

@@ -14,8 +14,8 @@ from deepsphere.fields.coordinates import (
 from deepsphere.fields.grids import grid_of_axes
 from deepsphere.fields.healpix_cells import healpix_of_dataset, refuse_unordered
 from deepsphere.fields.layout import GridLayout
-from deepsphere.fields.scattered_regions import halo_of_points, next_rows, scattered_part
 from deepsphere.sampling import GaussLegendre, Healpix, Sampling
+from deepsphere.sampling.scattered_regions import halo_of_points, next_rows, scattered_part
 
 if TYPE_CHECKING:
     import xarray as xr

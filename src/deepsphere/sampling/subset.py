@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from deepsphere.sampling.encoding import decode_array, encode_array
 from deepsphere.sampling.protocol import Sampling, read_only
+from deepsphere.sampling.scattered import Scattered
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)
@@ -121,14 +122,18 @@ class Subset(Sampling):
         before = np.cumsum(lengths) - lengths
         return cls(base, np.arange(lengths.sum()) + np.repeat(starts - before, lengths))
 
-    def coarsen(self) -> "Subset":
+    def coarsen(self) -> Sampling:
         """Subset of the coarser base: every coarse vertex that some kept vertex belongs to.
+
+        Of scattered points, a quarter of those that are kept, among which the others have no part.
 
         Raises
         ------
         ValueError
             If the base has no coarser level.
         """
+        if isinstance(self.base, Scattered):
+            return self._quarter()[0]
         return Subset(self.base.coarsen(), self._kept_coarse(self._base_membership()))
 
     def membership(self) -> csr_matrix:
@@ -139,6 +144,8 @@ class Subset(Sampling):
         ValueError
             If the base has no coarser level.
         """
+        if isinstance(self.base, Scattered):
+            return self._quarter()[1]
         whole = self._base_membership()
         return csr_matrix(whole[self._kept_coarse(whole)])
 
@@ -256,6 +263,11 @@ class Subset(Sampling):
         whole = np.full(shape, fill, dtype)
         whole[..., self.indices, :] = signals
         return whole
+
+    def _quarter(self) -> tuple[Sampling, csr_matrix]:
+        from deepsphere.sampling.scattered_regions import quarter_of_part
+
+        return quarter_of_part(self)
 
     def _base_membership(self) -> csr_matrix:
         return self.base._membership_at(self.indices)

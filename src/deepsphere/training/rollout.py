@@ -1,5 +1,6 @@
 """Forecasts, step after step, from what was observed until a start."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -217,6 +218,45 @@ def advance(
         _check_finite(fields, forecaster, step + 1)
         yield Forecasts(step + 1, times, fields)
         states = [*states[1:], preparation.prepare(fields, times)]
+
+
+def digest_of_inputs(
+    forecaster: Forecaster,
+    series: FieldSeries,
+    *,
+    starts: Int[np.ndarray, "starts"],
+    num_steps: int,
+) -> str:
+    """Digest of the fields of a series from which forecasts are made.
+
+    Parameters
+    ----------
+    forecaster, series, starts, num_steps
+        As of `advance`.
+
+    Returns
+    -------
+    str
+        Hexadecimal SHA-256 of the fields before each start, and of the boundary fields that are
+        read and not computed.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not there.
+    """
+    task, digest = forecaster.task, hashlib.sha256()
+    boundary = forecaster.boundary(series)
+    is_read = boundary is not None and forecaster.preparation.boundary_computed is None
+    for start in starts:
+        one = np.array([start])
+        for lag in task.input_lags:
+            digest.update(_known(series, one, 0, lag, task.step, None).tobytes())
+        if boundary is not None and is_read:
+            for step in range(num_steps):
+                known = _boundary_inputs(forecaster, series, boundary, one, step)
+                digest.update(known.numpy(force=True).tobytes())
+    return digest.hexdigest()
 
 
 def as_forecaster(forecaster: AnyForecaster, *, metadata: Metadata | None = None) -> Forecaster:

@@ -1,11 +1,13 @@
 """Forecasts in a Zarr store, written as they are made and gone on with after an interruption."""
 
+import hashlib
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +20,29 @@ from deepsphere.data.map_folders import only_writer
 from deepsphere.data.windows import check_positive
 from deepsphere.training.checkpoint import Metadata
 from deepsphere.training.forecaster import Forecaster, Starts, as_starts
-from deepsphere.training.rollout import AnyForecaster, advance, as_forecaster, times_after
+from deepsphere.training.rollout import (
+    AnyForecaster,
+    advance,
+    as_forecaster,
+    digest_of_inputs,
+    times_after,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
 
 PROGRESS = "rollout.json"
-_FORMAT = 1
+_FORMAT = 2
 _START, _STEP = "start", "step"
 _SOURCE = "forecast by deepsphere"
+_DIFFERENCES = {
+    "digest": "of another network",
+    "fields": "from other fields",
+    "grid": "with other coordinates",
+    "format": "of another version",
+    "starts": "from another start",
+    "num_steps": "of another number of steps",
+}
 
 
 def write_rollout(
@@ -171,12 +187,17 @@ class _Work:
         fitting = found.fitting(series)
         return cls(found, fitting, as_starts(fitting, starts), num_steps, batch_size)
 
-    @property
+    @cached_property
     def plan(self) -> dict[str, Any]:
-        """What the forecast depends on, but for the values of the series."""
+        """What the forecast depends on, found before anything is written."""
+        inputs = digest_of_inputs(
+            self.forecaster, self.series, starts=self.starts, num_steps=self.num_steps
+        )
         return {
             "format": _FORMAT,
             "digest": self.forecaster.digest(),
+            "fields": inputs,
+            "grid": _digest_of_grid(self.series),
             "starts": [format_time(self.series.times[start]) for start in self.starts],
             "num_steps": self.num_steps,
             "batch_size": self.batch_size,
@@ -274,9 +295,10 @@ class _Store:
 
 def _prepare_store(work: _Work, path: Path, *, single: bool, overwrite: bool) -> None:
     """Make an empty store, unless one of the same forecast is there."""
+    plan = work.plan
     if path.exists():
         found = _read_progress(path) if path.is_dir() else None
-        difference = None if found is None else _difference(found, work.plan)
+        difference = None if found is None else _difference(found, plan)
         if found is not None and difference is None:
             return
         if not overwrite or found is None:
@@ -294,7 +316,7 @@ def _prepare_store(work: _Work, path: Path, *, single: bool, overwrite: bool) ->
         _empty_dataset(work, single=single).to_zarr(
             temporary, mode="w", compute=False, zarr_format=2, consolidated=True
         )
-        _write_progress(temporary, work.plan | {"done": 0})
+        _write_progress(temporary, plan | {"done": 0})
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -330,7 +352,11 @@ def _empty_dataset(work: _Work, *, single: bool) -> "xr.Dataset":
             "time": ((_START, _STEP), _writable(times)),
         }
     attributes = {"source": _SOURCE, "forecast_step": _step_name(work)}
-    return xr.Dataset(variables, {**coords, **own}, attributes)
+    dataset = xr.Dataset(variables, {**coords, **own}, attributes)
+    for name in coords:
+        # how a coordinate lay in the file, of another format, is not how it will lie in the store
+        dataset[name].encoding = {}
+    return dataset
 
 
 def _spatial(series: FieldSeries) -> tuple["xr.DataArray", dict[str, Any]]:
@@ -346,6 +372,17 @@ def _spatial(series: FieldSeries) -> tuple["xr.DataArray", dict[str, Any]]:
         "lat": ("cell", np.rad2deg(sampling.lat), {"units": "degrees_north"}),
     }
     return xr.DataArray(np.zeros(sampling.num_vertices, np.float32), dims=("cell",)), coords
+
+
+def _digest_of_grid(series: FieldSeries) -> str:
+    """Digest of how the vertices lie in the store: two files of one grid may differ in it."""
+    import xarray as xr
+
+    example, coords = _spatial(series)
+    digest = hashlib.sha256(repr((example.dims, example.shape)).encode())
+    for name, coordinate in sorted(xr.Dataset(coords=coords).coords.items(), key=str):
+        digest.update(repr((name, coordinate.dims, coordinate.values.tolist())).encode())
+    return digest.hexdigest()
 
 
 def _step_name(work: _Work) -> str:
@@ -373,7 +410,7 @@ def _difference(found: dict[str, Any], plan: dict[str, Any]) -> str | None:
     """In what the plan of a store differs, in words."""
     for name, value in plan.items():
         if found.get(name) != value:
-            return "of another network" if name == "digest" else f"with another {name}"
+            return _DIFFERENCES.get(name, f"with another {name}")
     return None
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from deepsphere.fields.scattered_regions import halo_of_points, next_rows, scattered_part
 from deepsphere.geometry import lonlat_to_points
 from deepsphere.sampling import (
     CubedSphere,
@@ -15,6 +14,7 @@ from deepsphere.sampling import (
     Scattered,
     Subset,
 )
+from deepsphere.sampling.scattered_regions import halo_of_points, next_rows, scattered_part
 
 
 def patch(step):
@@ -116,3 +116,23 @@ def test_halo_is_of_the_cells_inside():
     assert not copied.any()
     assert notes == ()
     np.testing.assert_array_equal(vertex.ravel(), np.arange(18))
+
+
+def test_levels_of_a_region_are_quarters_of_it():
+    lon, lat, box = patch(1.0)
+    level = scattered_part(lon.ravel(), lat.ravel(), around=next_rows(lon, lat))
+    for num in (100, 25):
+        coarse, membership = level.coarsen(), level.membership()
+        assert coarse.num_vertices == num
+        assert membership.shape == (num, level.num_vertices)
+        np.testing.assert_array_equal(membership.sum(axis=0), 1)
+        # every point belongs to the nearest one that is kept, and those are among the points
+        distance = np.linalg.norm(level.points[:, None] - coarse.points[None], axis=-1)
+        np.testing.assert_allclose(
+            (membership.T.toarray() * distance).sum(axis=1), distance.min(axis=1)
+        )
+        assert (distance.min(axis=0) < 1e-12).all()
+        assert coarse.areas.sum() < 2.5 * box
+        level = coarse
+    with pytest.raises(ValueError, match=r"at least 16 vertices to be coarsened, got 6"):
+        level.coarsen().coarsen()

@@ -2,10 +2,14 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
-from deepsphere.geometry import lonlat_to_points, points_to_lonlat
-from deepsphere.sampling import Healpix, Sampling, Scattered, Subset
+from deepsphere.geometry import farthest_points, lonlat_to_points, points_to_lonlat
+from deepsphere.sampling.healpix import Healpix
+from deepsphere.sampling.protocol import Sampling, nearest_membership
+from deepsphere.sampling.scattered import MIN_COARSENED, Scattered
+from deepsphere.sampling.subset import Subset
 
 # How far it is to the so-manieth neighbor is the spacing of the points: on a square lattice the
 # diagonal of a square, and for random points hardly ever less than half of a gap among them.
@@ -74,6 +78,49 @@ def scattered_part(
         np.concatenate([given.lat_deg, np.rad2deg(lat)]),
     )
     return Subset(whole, np.arange(given.num_vertices))
+
+
+def quarter_of_part(part: Subset) -> tuple[Sampling, csr_matrix]:
+    """A quarter of the points of a part of scattered points, chosen greedily among them alone.
+
+    The points of a region are denser than those around it, which would be chosen before them.
+
+    Parameters
+    ----------
+    part
+        Of `Scattered`.
+
+    Returns
+    -------
+    coarse : Scattered or Subset
+        As of :func:`scattered_part`.
+    membership : csr_matrix, shape (coarse vertices, vertices)
+        A point belongs to the nearest one that is chosen.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 16 points.
+
+    Examples
+    --------
+    >>> lon, lat = np.meshgrid(np.arange(0, 20, 2.0), np.arange(40, 60, 2.0))
+    >>> coarse, membership = quarter_of_part(scattered_part(lon.ravel(), lat.ravel()))
+    >>> coarse.num_vertices, membership.shape
+    (25, (25, 100))
+    """
+    base = part.base
+    assert isinstance(base, Scattered)  # whose degrees are exact
+    points = part.points
+    if len(points) < MIN_COARSENED:
+        raise ValueError(
+            f"a sampling must have at least {MIN_COARSENED} vertices to be coarsened, "
+            f"got {len(points)}; use fewer levels"
+        )
+    kept = np.sort(farthest_points(points, len(points) // 4))
+    chosen = part.indices[kept]
+    coarse = scattered_part(base.lon_deg[chosen], base.lat_deg[chosen])
+    return coarse, nearest_membership(points, points[kept])
 
 
 def next_rows(
