@@ -297,7 +297,7 @@ def test_levels_become_channels_and_gaps_are_noted():
     series = open_series(data, channel_dims="level")
     assert series.channel_names == ("z_500", "z_850")
     np.testing.assert_allclose(np.diff(series.read([2])[0], axis=-1), 1, atol=1e-5)
-    assert series.notes == ("1 times missing in 1 gaps, the first of 1 after 2020-01-01T06:00",)
+    assert series.notes == ("1 time missing after 2020-01-01T06:00",)
     with pytest.raises(ValueError, match="no dimension but time and those of the grid, got level"):
         open_series(data)
 

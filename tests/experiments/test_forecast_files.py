@@ -103,6 +103,22 @@ def files_of(store: Path) -> dict[str, bytes]:
 # learning from files
 
 
+def test_notes_of_a_training_say_everything_once(weather_file, tmp_path):
+    recipe = recipe_of(variables=["sst"], validation_start="2019-01-09")
+    key = run_keys(recipe)[0]
+    notes = train_one(recipe, key, tmp_path / "o", data=weather_file, options=CPU).notes
+    assert notes[1:] == (
+        "1 time missing after 2019-01-05T18:00",
+        "train: 3 of 30 windows left out, which span a gap: 1 in the times, the first of 1 after "
+        "2019-01-05T18:00",
+    )
+
+
+def test_network_of_a_file_is_not_scored_without_one(sea_model):
+    with pytest.raises(ValueError, match=r"file of the fields .* sst, got none; pass --data FILE"):
+        evaluate_one(sea_model, command="c")
+
+
 def test_variables_are_selected_by_name_and_level(weather_file):
     recipe = recipe_of(
         variables=["z", "t"],

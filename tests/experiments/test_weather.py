@@ -320,7 +320,9 @@ def test_missing_file_and_too_few_times_are_refused():
         open_fields(changed("simulation", num_times=1), None)
     with pytest.raises(ValueError, match="for training, validation and test, got 2"):
         open_parts(changed("simulation", num_times=2), data=None)
-    with pytest.raises(ValueError, match="got 4, of which 2 before the test"):
+    with pytest.raises(ValueError, match=r"3, of which 2 before .* --set data.validation_fr.*=0.3"):
+        open_parts(changed("simulation", num_times=3), data=None)
+    with pytest.raises(ValueError, match="got 4, of which 2 before the test and 2 for validation"):
         open_parts(
             mini(
                 simulation={**MINI["simulation"], "num_times": 4},

@@ -267,7 +267,10 @@ def _gap_notes(axis: TimeAxis) -> tuple[str, ...]:
     if not axis.gaps:
         return ()
     index, missing = axis.gaps[0]
+    after = format_time(axis.times[index])
+    if len(axis.gaps) == 1:
+        return (f"{missing} {'time' if missing == 1 else 'times'} missing after {after}",)
     return (
         f"{sum(number for _, number in axis.gaps)} times missing in {len(axis.gaps)} gaps, the "
-        f"first of {missing} after {format_time(axis.times[index])}",
+        f"first of {missing} after {after}",
     )

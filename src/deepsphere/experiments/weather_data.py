@@ -462,7 +462,7 @@ def _starts(series: FieldSeries, section: FieldsSection) -> tuple[Any, Any]:
     if not 0 < num_validation < before:
         raise ValueError(
             f"data must hold times for training, validation and test, got {len(series)}, of which "
-            f"{before} before the test; name a longer file, or other fractions: "
-            "--set data.validation_fraction=0.1"
+            f"{before} before the test and {num_validation} for validation; name a longer file, or "
+            f"other fractions: --set data.validation_fraction={0.1 if num_validation else 0.3}"
         )
     return series.times[before - num_validation], test

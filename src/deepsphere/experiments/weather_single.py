@@ -21,7 +21,13 @@ from deepsphere.experiments.training_request import (
 )
 from deepsphere.experiments.training_run import MODEL_FILE, check_machine
 from deepsphere.experiments.weather_config import WeatherRecipe
-from deepsphere.experiments.weather_data import WeatherParts, open_parts, windows_of
+from deepsphere.experiments.weather_data import (
+    WeatherParts,
+    check_data,
+    open_parts,
+    simulated_series,
+    windows_of,
+)
 from deepsphere.experiments.weather_record import LeadScores, WeatherKey
 from deepsphere.experiments.weather_rows import FieldNames, score_columns
 from deepsphere.experiments.weather_run import train_network
@@ -33,7 +39,8 @@ from deepsphere.experiments.weather_scores import (
 from deepsphere.models import num_parameters
 from deepsphere.tasks import Forecasting
 from deepsphere.training import Metadata, read_metadata
-from deepsphere.training.forecaster import open_forecaster
+from deepsphere.training.forecast_data import ForecastData
+from deepsphere.training.forecaster import Forecaster, open_forecaster
 
 DEFAULT_RECIPE = "weather"
 
@@ -136,7 +143,7 @@ def train_one(
     # until the training is over, there is nothing that looks like its model
     (output / MODEL_FILE).unlink(missing_ok=True)
     result = train_network(recipe, key, windows, folder=output, options=options, resume=last)
-    return summarize_training(result, output, notes=(*parts.notes, *windows.notes))
+    return summarize_training(result, output, notes=_notes(parts, windows))
 
 
 def evaluate_one(
@@ -183,6 +190,8 @@ def evaluate_one(
     metadata = read_metadata(checkpoint)
     recipe = _training_of(metadata)
     forecaster = open_forecaster(checkpoint)
+    if data is None:
+        _check_simulated(recipe, forecaster)
     parts = _open_parts(recipe, data=data, progress=progress)
     start = time.perf_counter()
     scores = {"network": lead_scores(score_forecaster(recipe, forecaster, parts))}
@@ -208,6 +217,24 @@ def evaluate_one(
     if output is not None:
         write_results(output / RESULTS_FILE, results)
     return results
+
+
+def _notes(parts: WeatherParts, windows: ForecastData) -> tuple[str, ...]:
+    """What a user has to know, each of it once: the windows tell of their fields as well."""
+    own = (note for note in windows.notes if note.partition(": ")[2] not in parts.series.notes)
+    return (*parts.notes, *own)
+
+
+def _check_simulated(recipe: WeatherRecipe, forecaster: Forecaster) -> None:
+    """Raise where a network was not trained on the weather that its recipe simulates."""
+    check_data(recipe, None)
+    try:
+        forecaster.fitting(simulated_series(recipe.simulation))
+    except ValueError as error:
+        raise ValueError(
+            "data must name the file of the fields that the network forecasts, "
+            f"{', '.join(forecaster.task.channel_names)}, got none; pass --data FILE"
+        ) from error
 
 
 def _value(scores: LeadScores, score: str, channel: str, lead: int) -> float | None:

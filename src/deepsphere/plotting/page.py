@@ -83,7 +83,8 @@ th, td { padding: .42rem 1.1rem .42rem 0; text-align: left; vertical-align: base
   border-bottom: 1px solid var(--line); }
 thead th { font-weight: 600; font-size: .82rem; color: var(--muted); border-bottom-width: 2px; }
 tbody th { font-weight: 600; }
-th.number, td.number { text-align: right; white-space: nowrap; }
+th.number, td.number { text-align: right; }
+td.number { white-space: nowrap; }
 figure { margin: .6rem 0 1.8rem; min-width: 0; }
 figcaption { margin-top: .5rem; max-width: 46rem; }
 figure svg, figure img { display: block; max-width: 100%; height: auto; }

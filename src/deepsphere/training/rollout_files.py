@@ -1,5 +1,6 @@
 """Forecasts in a Zarr store, written as they are made and gone on with after an interruption."""
 
+import errno
 import hashlib
 import json
 import os
@@ -308,7 +309,10 @@ def _prepare_store(work: _Work, path: Path, *, single: bool, overwrite: bool) ->
                 + ("" if found is None else ", or replace it (overwrite=True, --overwrite)")
             )
         shutil.rmtree(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, "Not a directory", str(path.parent)) from error
     for stale in path.parent.glob(f".{path.name}-*"):
         shutil.rmtree(stale, ignore_errors=True)
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
