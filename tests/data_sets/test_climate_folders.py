@@ -142,6 +142,28 @@ def test_file_of_another_content_is_named(tmp_path: Path) -> None:
         read_climate_folder(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("data", "labels", "message"),
+    [
+        (np.float32(3), np.zeros(12), r"must hold data \(channels, vertices\) .*, got shapes \(\)"),
+        (np.full((16, 12), "a"), np.zeros(12), "must hold real numbers as data, got <U1"),
+        (np.full((16, 12), 1j), np.zeros(12), "must hold real numbers as data, got complex128"),
+        (np.zeros((16, 12)), np.full(12, "a"), "must hold real numbers as labels, got <U1"),
+        (np.zeros((16, 12)), np.ones((3, 12)), "strange.npz: labels must mark one class at each"),
+    ],
+)
+def test_strange_arrays_are_refused_by_the_name_of_their_file(tmp_path, data, labels, message):
+    np.savez(tmp_path / "strange.npz", data=data, labels=labels)
+    with pytest.raises(ValueError, match=message):
+        ArchiveMap(tmp_path / "strange.npz").read()
+
+
+def test_list_that_is_no_text_is_refused(folder: Path) -> None:
+    next(folder.rglob("train.txt")).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"train.txt must be a list of names .* that is no text"):
+        open_climate_folder(folder)
+
+
 def test_vertices_without_a_class_are_not_labelled() -> None:
     assert class_numbers(np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])).tolist() == [0, -1]
     assert class_numbers(np.array([2.0, np.nan])).tolist() == [2, -1]

@@ -184,10 +184,22 @@ def test_record_of_the_maps_survives_and_a_foreign_one_is_not_read(tmp_path: Pat
         ([97.0, 98.0], "%", "97.5 ± 0.5"),
         ([22122.0, 22122.0], "", "22,122"),
         ([0.25], "", "0.250"),
+        ([22100.0, 22123.0], "", "22,111.5 ± 11.5"),
+        ([0.33821, 0.33821 + 0.0012], "", "0.3388 ± 0.0006"),
+        ([97.12, 97.16], "%", "97.14 ± 0.02"),
+        ([0.5, 0.5 + 1e-12], "", "0.500"),
+        ([2e-9, 4e-9], "", "3e-09 ± 1e-09"),
     ],
 )
 def test_mean_is_written_with_its_standard_error(values: list[float], unit: str, words: str):
     assert mean_and_error(values, unit) == words
+
+
+def test_mean_has_the_digits_that_are_asked_for():
+    assert mean_and_error([1.1304], digits=3) == "1.13"
+    assert mean_and_error([0.26], digits=3) == "0.260"
+    assert mean_and_error([-0.0123456], digits=3) == "-0.0123"
+    assert mean_and_error([0.0], digits=3) == "0.000"
 
 
 def test_finished_runs_are_kept_and_added_blocks_are_run(tmp_path: Path, monkeypatch):

@@ -38,7 +38,12 @@ from deepsphere.experiments.climate_rows import (
 )
 from deepsphere.experiments.climate_run import build_domain, build_network, task_of
 from deepsphere.experiments.climate_scores import score_maps, score_names
-from deepsphere.experiments.climate_single import evaluate_one, train_one, train_request
+from deepsphere.experiments.climate_single import (
+    _first_network,
+    evaluate_one,
+    train_one,
+    train_request,
+)
 from deepsphere.experiments.networks_config import CostsSection
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.reading import read_recipe
@@ -512,12 +517,42 @@ config = { channels = [2, 2], stem_channels = 2, kernel_size = 2 }
     summary = train_request(other, tmp_path / "two", **options)
     assert summary.num_epochs == 2
     assert load(summary.checkpoint).pyramid.graphs[0].num_vertices == 162
+    own = path.with_name("own.toml")
+    own.write_text(text + "training = { epochs = 3 }\n")
+    for asked, found in ((None, 3), (1, 1)):
+        request = TrainingRequest(recipe=str(own), network="a-net", epochs=asked)
+        summary = train_request(request, tmp_path / f"own-{found}", **options)
+        assert summary.num_epochs == found
     for unknown, message in (
         ({"rotate": True}, "rotate must be left out for climate, got True; maps are moved by --se"),
         ({"sampling": "icosahedral:4", "data": tmp_path}, "sampling must be left out with --data"),
     ):
         with pytest.raises(ValueError, match=message):
             train_request(TrainingRequest(**unknown), tmp_path / "none", **options)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "name"),
+    [
+        (None, "Jiang-like, weighted"),
+        ("icosahedral:32", "Jiang-like, weighted"),
+        ("icosahedral:16", "U-Net, weighted"),
+        ("healpix:32", "U-Net, weighted"),
+        ("cubed_sphere:16", "U-Net, weighted"),
+        ("equiangular:64x128", "U-Net, weighted"),
+    ],
+)
+def test_network_is_one_that_the_sampling_will_do_for(sampling, name):
+    overrides = {} if sampling is None else {"simulation.sampling": sampling}
+    recipe = read_recipe("climate", overrides=overrides, recipe_type=ClimateRecipe)
+    assert _first_network(recipe, chosen=sampling is not None).name == name
+
+
+def test_sampling_that_is_too_coarse_is_refused():
+    overrides = {"simulation.sampling": "healpix:8"}
+    recipe = read_recipe("climate", overrides=overrides, recipe_type=ClimateRecipe)
+    with pytest.raises(ValueError, match=r"must have 5 levels .* got healpix:8, which has 4; take"):
+        _first_network(recipe, chosen=True)
 
 
 def test_checkpoints_of_others_are_refused(tmp_path, finished):

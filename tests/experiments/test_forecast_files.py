@@ -138,7 +138,7 @@ def test_variables_are_selected_by_name_and_level(weather_file):
 
 def test_missing_time_is_said_and_no_window_spans_it(weather_file):
     parts = open_parts(recipe_of(variables=["sst"]), data=weather_file)
-    assert any("1 times missing" in note for note in parts.notes)
+    assert any("1 time missing" in note for note in parts.notes)
     assert len(parts.series) == NUM_TIMES - 1
 
 

@@ -321,8 +321,14 @@ def test_missing_file_and_too_few_times_are_refused():
     with pytest.raises(ValueError, match="for training, validation and test, got 2"):
         open_parts(changed("simulation", num_times=2), data=None)
     with pytest.raises(ValueError, match=r"3, of which 2 before .* --set data.validation_fr.*=0.3"):
-        open_parts(changed("simulation", num_times=3), data=None)
-    with pytest.raises(ValueError, match="got 4, of which 2 before the test and 2 for validation"):
+        open_parts(
+            mini(
+                simulation={**MINI["simulation"], "num_times": 3},
+                data={**MINI["data"], "test_fraction": 0.3},
+            ),
+            data=None,
+        )
+    with pytest.raises(ValueError, match="got 4, of which 2 before the test and 4 for validation"):
         open_parts(
             mini(
                 simulation={**MINI["simulation"], "num_times": 4},
@@ -466,7 +472,7 @@ def test_request_trains_the_network_that_is_named(tmp_path):
         '[[networks]]\nname = "A"\ngraph = { num_neighbors = 8, num_levels = 1 }\n'
         "config = { channels = [2] }\n"
         '[[networks]]\nname = "B"\ngraph = { num_neighbors = 8, num_levels = 1 }\n'
-        "config = { channels = [3] }\n"
+        "config = { channels = [3] }\ntraining = { epochs = 3 }\n"
     )
     request = TrainingRequest(recipe=str(path), network="b", epochs=1, seed=3)
     summary = train_request(request, tmp_path / "o", resume=False, overwrite=False, options=CPU)

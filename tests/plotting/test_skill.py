@@ -48,6 +48,7 @@ def test_bias_has_a_line_at_zero():
     figure = plot_lead_time_skill({"bias": {"model": [-1.0, 1.0]}}, [1, 2], lead_unit="months")
     assert any(list(line.get_ydata()) == [0, 0] for line in figure.axes[0].get_lines())
     assert figure.axes[0].get_xlabel() == "lead time [months]"
+    assert (figure.axes[0].get_xticks() % 1 == 0).all()
 
 
 def test_latitudes_are_stretched_as_areas_are():

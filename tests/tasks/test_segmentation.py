@@ -248,6 +248,14 @@ def test_counts_of_parts_add_up_to_those_of_the_whole():
     assert torch.equal(total.histogram, whole.histogram)
 
 
+def test_logits_that_count_must_be_numbers():
+    logits = torch.zeros(3, 2)
+    logits[1] = torch.nan
+    assert count_segmentation(logits, torch.tensor([0, -1, 1])).confusion.sum() == 2
+    with pytest.raises(ValueError, match=r"logits must be numbers, got 2 NaN; .*'renormalize'"):
+        count_segmentation(logits, torch.tensor([0, 1, 1]))
+
+
 def test_areas_count_in_place_of_vertices():
     logits, labels = tensors()
     areas = torch.tensor(GRID.areas)

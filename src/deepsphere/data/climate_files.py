@@ -148,7 +148,7 @@ def read_split_lists(folder: Path) -> dict[str, list[str]]:
     Raises
     ------
     ValueError
-        If a list is empty, names no map or one twice, or a map is in two lists.
+        If a list is no text, is empty, names no map or one twice, or a map is in two lists.
     """
     inside = sorted(one for one in folder.iterdir() if one.is_dir())
     lists: dict[str, list[str]] = {}
@@ -160,7 +160,12 @@ def read_split_lists(folder: Path) -> dict[str, list[str]]:
         path = next((one for one in places if one.is_file()), None)
         if path is None:
             continue
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        try:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"{path} must be a list of names of maps, one a line, got a file that is no text"
+            ) from None
         lists[split] = [climate_key(line) for line in lines if line]
         if not lists[split]:
             raise ValueError(f"{path} must name at least one map, got none")
@@ -171,6 +176,26 @@ def read_split_lists(folder: Path) -> dict[str, list[str]]:
                 )
             owner[key] = split
     return lists
+
+
+def check_numbers(path: Path, **arrays: np.ndarray) -> None:
+    """Raise unless the arrays of a file hold real numbers.
+
+    Parameters
+    ----------
+    path
+        The file.
+    arrays
+        By name.
+
+    Raises
+    ------
+    ValueError
+        If one holds texts or complex numbers.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{path} must hold real numbers as {name}, got {array.dtype}")
 
 
 def listed_files(

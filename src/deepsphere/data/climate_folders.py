@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from deepsphere.data.climate_channels import CHANNEL_NAMES, CLASS_NAMES
 from deepsphere.data.climate_files import (
+    check_numbers,
     climate_dates,
     find_files,
     listed_files,
@@ -65,14 +66,19 @@ class ArchiveMap:
                 f"{self.path} must be a complete archive of data and labels, got a damaged one "
                 f"({reason[0]}); unpack it again"
             ) from None
-        num = data.shape[-1]
+        check_numbers(self.path, data=data, labels=labels)
+        num = data.shape[-1] if data.ndim else 0
         marks = (len(CLASS_NAMES), num)
         if data.ndim != 2 or labels.shape not in (marks, marks[1:]):
             raise ValueError(
                 f"{self.path} must hold data (channels, vertices) and labels ({marks[0]} classes, "
                 f"vertices), got shapes {data.shape} and {labels.shape}"
             )
-        return np.ascontiguousarray(data.T, np.float32), class_numbers(labels)
+        try:
+            numbers = class_numbers(labels)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from None
+        return np.ascontiguousarray(data.T, np.float32), numbers
 
     def digest(self) -> str:
         """Name and size of the file.

@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 from deepsphere.data.climate_channels import CHANNEL_NAMES, CLASS_NAMES
 from deepsphere.data.climate_files import (
     SPLIT_LISTS,
+    check_numbers,
     climate_dates,
     find_files,
     read_split_lists,
@@ -68,6 +69,7 @@ class GridMap:
                 f"{self.path} must be a complete file of climate/data and climate/labels, got a "
                 f"damaged one ({reason[0]}); fetch it again"
             ) from None
+        check_numbers(self.path, data=data, labels=labels)
         shape = (self.grid.nlat, self.grid.nlon)
         if data.ndim != 3 or data.shape[1:] != shape or labels.shape != shape:
             raise ValueError(

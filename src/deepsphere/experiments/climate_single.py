@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from deepsphere.experiments.climate_config import ClimateRecipe
+from deepsphere.experiments.climate_config import ClimateNetwork, ClimateRecipe
 from deepsphere.experiments.climate_data import (
     EventParts,
     first_windows,
@@ -21,6 +21,7 @@ from deepsphere.experiments.climate_record import ClimateKey
 from deepsphere.experiments.climate_run import score_network, train_network
 from deepsphere.experiments.climate_scores import score_names
 from deepsphere.experiments.machine import describe_machine, describe_versions
+from deepsphere.experiments.networks_config import without_epochs
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RESULTS_FILE, check_no_results
 from deepsphere.experiments.reading import read_recipe
@@ -34,6 +35,7 @@ from deepsphere.experiments.training_request import (
 )
 from deepsphere.experiments.training_run import MODEL_FILE, check_machine
 from deepsphere.models import num_parameters
+from deepsphere.sampling import Icosahedral, Sampling, sampling_from_spec
 from deepsphere.tasks import Segmentation, task_from_spec
 from deepsphere.training import Metadata, load, read_metadata
 from deepsphere.training.checkpoint import model_sampling
@@ -49,7 +51,8 @@ def train_request(
     Parameters
     ----------
     request
-        By default the first U-Net of the recipe climate.
+        By default the first U-Net of the recipe climate; where a sampling is asked for, the first
+        that can be on it.
     output, resume, overwrite, options
         See `train_one`.
 
@@ -89,8 +92,9 @@ def train_request(
     if request.network is not None:
         network = recipe.network(request.network)
     else:
-        graphs = [network for network in recipe.networks if network.model != "dense_regressor"]
-        network = (graphs or recipe.networks)[0]
+        network = _first_network(recipe, chosen=request.sampling is not None)
+    if request.epochs is not None:
+        network = without_epochs(network)
     return train_one(
         recipe,
         ClimateKey(network, request.seed),
@@ -100,6 +104,38 @@ def train_request(
         overwrite=overwrite,
         options=options,
     )
+
+
+def _first_network(recipe: ClimateRecipe, *, chosen: bool) -> ClimateNetwork:
+    """The first network that looks around, of those for which a chosen sampling will do."""
+    graphs = [network for network in recipe.networks if network.model != "dense_regressor"]
+    graphs = graphs or list(recipe.networks)
+    if not chosen:
+        return graphs[0]
+    sampling = sampling_from_spec(recipe.simulation.sampling)
+    if not isinstance(sampling, Icosahedral):
+        # whose coarse vertices alone are the first of the fine ones
+        others = [one for one in graphs if one.config.get("pooling") != "keep_first"]
+        graphs = others or graphs
+    num_levels = [one.graph.num_levels for one in graphs if one.graph is not None]
+    there = _count_levels(sampling, max(num_levels))
+    if there < min(num_levels):
+        raise ValueError(
+            f"sampling must have {min(num_levels)} levels for a network of {recipe.title!r}, got "
+            f"{recipe.simulation.sampling}, which has {there}; take a finer one, or name a recipe "
+            "of yours whose networks have fewer num_levels with --recipe"
+        )
+    return next(one for one, num in zip(graphs, num_levels, strict=True) if num <= there)
+
+
+def _count_levels(sampling: Sampling, most: int) -> int:
+    """A sampling and those that are coarser and coarser, as far as they go."""
+    for number in range(1, most):
+        try:
+            sampling = sampling.coarsen()
+        except ValueError:
+            return number
+    return most
 
 
 def train_one(

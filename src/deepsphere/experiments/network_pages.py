@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from deepsphere.experiments.network_costs import TableCosts
 from deepsphere.experiments.results import Results, tabulate
@@ -124,9 +124,12 @@ def draw_histories(histories: Mapping[str, History], metrics: Mapping[str, str])
                 [row[metric] for row in rows],
                 color=PALETTE[index % len(PALETTE)],
                 linestyle="-" if index < len(PALETTE) else "--",
+                # a line of one epoch is nothing to see
+                marker="o" if len(rows) == 1 else "",
                 label=name,
             )
         style_axes(axes, xlabel="epoch", ylabel=label, grid="both")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     lines, names = panels[0].get_legend_handles_labels()
     figure.legend(
         lines, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8, labelcolor=INK

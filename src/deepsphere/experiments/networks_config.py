@@ -175,6 +175,29 @@ def find_network(networks: Sequence[AnyNetwork], name: str) -> AnyNetwork:
     raise ValueError(f"network must be one of {known}, got {name!r}")
 
 
+def without_epochs(network: AnyNetwork) -> AnyNetwork:
+    """A network that is trained for as many epochs as the others, for whom a user says how many.
+
+    Parameters
+    ----------
+    network
+        Whose own training may say otherwise.
+
+    Returns
+    -------
+    NamedNetwork
+        Of the kind of `network`.
+
+    Examples
+    --------
+    >>> network = NamedNetwork(name="fast", training={"epochs": 50, "batch_size": 8})
+    >>> without_epochs(network).training
+    {'batch_size': 8}
+    """
+    own = {name: value for name, value in network.training.items() if name != "epochs"}
+    return network.model_copy(update={"training": own})
+
+
 def training_with(common: AnyTraining, network: NamedNetwork) -> AnyTraining:
     """How a network is trained: the common values with its own.
 

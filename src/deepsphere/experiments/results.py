@@ -15,6 +15,8 @@ from rich.table import Table
 from deepsphere.data.files import write_atomically
 from deepsphere.experiments.config import Claim
 
+_ROUNDING = 1e-9
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -337,8 +339,10 @@ def format_number(value: float, unit: str) -> str:
     return f"{text} {unit}".rstrip()
 
 
-def mean_and_error(values: Sequence[float], unit: str = "") -> str:
+def mean_and_error(values: Sequence[float], unit: str = "", *, digits: int = 0) -> str:
     """The mean over the seeds and its standard error, in words.
+
+    Both have the same decimals, as many as the error has before its first digit that is not zero.
 
     Parameters
     ----------
@@ -346,6 +350,8 @@ def mean_and_error(values: Sequence[float], unit: str = "") -> str:
         One per seed.
     unit
         As for `format_number`.
+    digits
+        Significant digits that the mean has at least; as `format_number` writes it if zero.
 
     Returns
     -------
@@ -355,12 +361,23 @@ def mean_and_error(values: Sequence[float], unit: str = "") -> str:
     --------
     >>> mean_and_error([97.0, 98.0], "%"), mean_and_error([22122.0])
     ('97.5 ± 0.5', '22,122')
+    >>> mean_and_error([0.3378, 0.3384, 0.3395]), mean_and_error([1.1304], digits=3)
+    ('0.3386 ± 0.0005', '1.13')
     """
+    mean = fmean(values)
     error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    shown = [format_number(fmean(values), unit)]
-    if error:
-        shown.append(format_number(error, unit))
-    return " ± ".join(text.removesuffix(" %") for text in shown)
+    alone = format_number(mean, unit).removesuffix(f" {unit}")
+    if error < _ROUNDING * abs(mean):  # what is left of equal numbers
+        error = 0.0
+    if "e" in alone or not (error or digits):
+        return " ± ".join([alone, *([format_number(error, "")] if error else [])])
+    decimals = len(alone.partition(".")[2])
+    if digits and mean:
+        decimals = max(decimals, digits - 1 - math.floor(math.log10(abs(mean))))
+    if not error:
+        return f"{mean:,.{decimals}f}"
+    decimals = max(decimals, -math.floor(math.log10(error)))
+    return f"{mean:,.{decimals}f} ± {error:,.{decimals}f}"
 
 
 def summarize_claims(rows: Iterable[Mapping[str, Any] | ResultRow]) -> str:

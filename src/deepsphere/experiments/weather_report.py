@@ -25,6 +25,7 @@ from deepsphere.plotting.skill import plot_lead_time_skill, plot_skill_maps
 from deepsphere.plotting.time_globe import time_globe
 
 FILM_FILE = "forecast.gif"
+_DIGITS = 3
 
 
 def write_report(
@@ -111,7 +112,7 @@ def score_table(
                 for lead in recipe.data.leads:
                     found = measured.values(row, score, channel, lead)
                     known = [value for value in found if value is not None]
-                    cells.append(mean_and_error(known, "") if known else "–")
+                    cells.append(mean_and_error(known, digits=_DIGITS) if known else "–")
             rows.append(cells)
     return columns, rows
 
@@ -148,7 +149,7 @@ def _write_summary(
             cards.append(
                 Card(
                     f"RMSE, {measured.names.step.times(lead)}",
-                    f"{mean_and_error(known, '')} {unit}".strip(),
+                    f"{mean_and_error(known, digits=_DIGITS)} {unit}".strip(),
                     note=row,
                 )
             )
@@ -234,7 +235,7 @@ def _write_bands(page: ReportPage, recipe: WeatherRecipe, measured: WeatherMeasu
                 for lead in leads:
                     values = measured.values(row, "rmse", channel, lead, band=index)
                     known = [value for value in values if value is not None]
-                    cells.append(f"{fmean(known):.3g}" if known else "–")
+                    cells.append(mean_and_error([fmean(known)], digits=_DIGITS) if known else "–")
             rows.append(cells)
     page.report.subsection("By latitude")
     page.report.table(columns, rows, caption="Root mean square errors, means over the seeds.")

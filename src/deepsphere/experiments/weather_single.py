@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from deepsphere.experiments.machine import describe_machine, describe_versions
+from deepsphere.experiments.networks_config import without_epochs
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RESULTS_FILE, check_no_results
 from deepsphere.experiments.reading import read_recipe
@@ -84,6 +85,8 @@ def train_request(
         recipe_type=WeatherRecipe,
     )
     network = recipe.networks[0] if request.network is None else recipe.network(request.network)
+    if request.epochs is not None:
+        network = without_epochs(network)
     return train_one(
         recipe,
         WeatherKey(network, request.seed),

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MultipleLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from deepsphere.plotting.cells import symmetric_limit
 from deepsphere.plotting.coastlines import CoastlinesLike
@@ -279,9 +279,11 @@ def _check_curve(score: str, name: str, curve: Curve, places: Curve, what: str) 
 
 
 def _set_lead_ticks(axes: Axes, lead_times: Float[np.ndarray, "n"], unit: str) -> None:
-    """Whole days on an axis of hours that is long enough."""
+    """Whole days on an axis of hours that is long enough, else whole steps."""
     span = float(lead_times.max(initial=0))
     if unit != "h" or span < 24:
+        if (lead_times == np.rint(lead_times)).all():
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return
     axes.xaxis.set_major_locator(MultipleLocator(24 * max(round(span / 24 / 7), 1)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda hours, _: f"{hours:.0f}"))

@@ -157,6 +157,11 @@ def count_segmentation(
     SegmentationCounts
         Float64, on the CPU.
 
+    Raises
+    ------
+    ValueError
+        If a logit of a vertex that counts is NaN.
+
     Examples
     --------
     >>> logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0], [1.0, 0.0]])
@@ -169,6 +174,13 @@ def count_segmentation(
     num_classes = logits.shape[-1]
     counted = labels >= 0
     chosen, true = logits[counted].float(), labels[counted].long()
+    num_bad = int(chosen.isnan().sum())
+    if num_bad:
+        raise ValueError(
+            f"logits must be numbers, got {num_bad} NaN; where maps have missing values, networks "
+            "are built with missing='renormalize', and else the training blew up: use a smaller "
+            "learning_rate"
+        )
     weights = None
     if areas is not None:
         # the one device without float64
