@@ -375,13 +375,14 @@ def test_memory_is_measured_in_a_process_of_its_own():
     assert sizes[2] > sizes[0]  # all frames are kept for the backward pass
 
 
-def test_original_maps_are_learned_where_they_are_named(tmp_path, trained):
+@pytest.mark.parametrize("needs_data", [True, False])
+def test_original_maps_are_learned_where_they_are_named(tmp_path, trained, needs_data):
     (tmp_path / "maps").mkdir()
     folder = write_originals(tmp_path / "maps")
     recipe = mini(
         networks=[{**UNET, "training": {"class_weights": "published"}}],
         comparisons=[],
-        needs_data=True,
+        needs_data=needs_data,
     )
     reproduce(recipe, tmp_path / "out", command="c", data=folder, options=CPU)
     found = measures(tmp_path / "out")

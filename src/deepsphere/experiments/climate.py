@@ -135,6 +135,7 @@ def measure_climate(
     -------
     ClimateMeasured
     """
+    recipe = recipe.on_maps_of(data)
     runs = output / RUN_FOLDER
     records: dict[ClimateKey, ClimateRecord] = {}
     expected = {

@@ -1,5 +1,6 @@
 """The recipe of the climate experiment: the maps, the rows of the table, their training."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -253,3 +254,19 @@ class ClimateRecipe(Recipe):
         ClimateTraining
         """
         return training_with(self.training, network)
+
+    def on_maps_of(self, data: Path | None) -> "ClimateRecipe":
+        """The recipe of a training on these maps, which says whether it needs them.
+
+        Checkpoints hold it: whoever scores a network that learned from a folder has to name one.
+
+        Parameters
+        ----------
+        data
+            Where the maps lie; None where they are simulated.
+
+        Returns
+        -------
+        ClimateRecipe
+        """
+        return self if data is None else self.model_copy(update={"needs_data": True})

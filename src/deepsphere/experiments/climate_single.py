@@ -180,6 +180,7 @@ def train_one(
     last = check_training_folder(output, resume=resume, overwrite=overwrite)
     options = options or RunOptions()
     check_machine(options)
+    recipe = recipe.on_maps_of(data)
     parts = _made_parts(recipe, data=data, progress=options.progress)
     maps = maps_of(recipe, parts, key.network, recipe.training_of(key.network), seed=key.seed)
     output.mkdir(parents=True, exist_ok=True)
