@@ -10,7 +10,10 @@ from scipy.sparse import csr_matrix
 
 from deepsphere.sampling.encoding import decode_array, encode_array
 from deepsphere.sampling.protocol import Sampling, read_only
-from deepsphere.sampling.scattered import Scattered
+from deepsphere.sampling.scattered import MIN_COARSENED, Scattered
+
+# A part of which the coarser base keeps less than one vertex in so many is not coarsened with it.
+_FEWEST_COARSE = 8
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)
@@ -125,16 +128,18 @@ class Subset(Sampling):
     def coarsen(self) -> Sampling:
         """Subset of the coarser base: every coarse vertex that some kept vertex belongs to.
 
-        Of scattered points, a quarter of those that are kept, among which the others have no part.
+        Scattered points that are denser than the others of their base, as those of a regional
+        model, would have hardly any there: of these, a quarter of the kept points.
 
         Raises
         ------
         ValueError
             If the base has no coarser level.
         """
-        if isinstance(self.base, Scattered):
+        coarse = self._kept_coarse(self._base_membership())
+        if self._is_thinned(coarse):
             return self._quarter()[0]
-        return Subset(self.base.coarsen(), self._kept_coarse(self._base_membership()))
+        return Subset(self.base.coarsen(), coarse)
 
     def membership(self) -> csr_matrix:
         """Matrix (coarse vertices, vertices): rows and columns of that of the base.
@@ -144,10 +149,9 @@ class Subset(Sampling):
         ValueError
             If the base has no coarser level.
         """
-        if isinstance(self.base, Scattered):
-            return self._quarter()[1]
         whole = self._base_membership()
-        return csr_matrix(whole[self._kept_coarse(whole)])
+        coarse = self._kept_coarse(whole)
+        return self._quarter()[1] if self._is_thinned(coarse) else csr_matrix(whole[coarse])
 
     def erode_to_groups(self, num_levels: int) -> "Subset":
         """The vertices whose groups are kept as a whole, in a pyramid of so many levels.
@@ -263,6 +267,12 @@ class Subset(Sampling):
         whole = np.full(shape, fill, dtype)
         whole[..., self.indices, :] = signals
         return whole
+
+    def _is_thinned(self, coarse: Int[np.ndarray, "kept"]) -> bool:
+        """Whether so few vertices of the coarser base as these would lose the part."""
+        num_kept = len(self.indices)
+        dense = len(coarse) * _FEWEST_COARSE < num_kept and num_kept >= MIN_COARSENED
+        return dense and isinstance(self.base, Scattered)
 
     def _quarter(self) -> tuple[Sampling, csr_matrix]:
         from deepsphere.sampling.scattered_regions import quarter_of_part
