@@ -60,7 +60,7 @@ normalization, affine, bias, activation, head_bias
 
     Examples
     --------
-    >>> import deepsphere as ds
+    >>> import torch, deepsphere as ds
     >>> pyramid = ds.build_graph(ds.Icosahedral(4), num_neighbors=6).pyramid(num_levels=2)
     >>> model = RecurrentUNet(
     ...     pyramid, in_channels=16, out_channels=3, channels=(4, 8), stem_channels=4
