@@ -16,7 +16,6 @@ from deepsphere.experiments.climate import (
     check_run,
     experiment_fingerprint,
     run_keys,
-    training_fingerprint,
 )
 from deepsphere.experiments.climate_config import ClimateNetwork, ClimateRecipe
 from deepsphere.experiments.climate_costs import TimedMaps, _weigh
@@ -50,6 +49,7 @@ from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.run import reproduce
 from deepsphere.experiments.signal_files import predict_file
 from deepsphere.experiments.trainable import experiment_of_metadata
+from deepsphere.experiments.training_record import training_fingerprint
 from deepsphere.experiments.training_request import TrainingRequest
 from deepsphere.sampling import Icosahedral
 from deepsphere.tasks import Segmentation, segmentation_scores

@@ -17,7 +17,6 @@ from deepsphere.experiments.cosmology import (
     check_run,
     experiment_fingerprint,
     run_keys,
-    training_fingerprint,
 )
 from deepsphere.experiments.cosmology_baselines import BaselineRun, run_baseline
 from deepsphere.experiments.cosmology_config import CosmologyNetwork, CosmologyRecipe
@@ -40,6 +39,7 @@ from deepsphere.experiments.network_costs import NetworkCosts, TableCosts
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.run import reproduce
 from deepsphere.experiments.trainable import experiment_of_metadata
+from deepsphere.experiments.training_record import training_fingerprint
 from deepsphere.experiments.training_request import TrainingRequest
 from deepsphere.sampling import ring_to_nested
 from deepsphere.sampling.healpix_patches import patch_sampling

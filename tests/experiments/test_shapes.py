@@ -21,7 +21,6 @@ from deepsphere.experiments.shapes import (
     check_run,
     experiment_fingerprint,
     run_keys,
-    training_fingerprint,
 )
 from deepsphere.experiments.shapes_config import (
     NetworkSection,
@@ -33,6 +32,7 @@ from deepsphere.experiments.shapes_record import ShapesKey, ShapesRecord, Shapes
 from deepsphere.experiments.shapes_rows import ShapesMeasured, result_notes, result_rows, row_names
 from deepsphere.experiments.shapes_run import build_domain, build_network, change_between_views
 from deepsphere.experiments.shapes_scores import rank_outputs, score_outputs
+from deepsphere.experiments.training_record import training_fingerprint
 from deepsphere.models import num_parameters
 from deepsphere.sampling import Healpix
 from deepsphere.training import ShapeOutputs, read_metadata

@@ -18,8 +18,8 @@ from deepsphere.experiments.training_request import TrainingRequest
 from deepsphere.experiments.weather import (
     check_run,
     experiment_fingerprint,
+    network_fingerprint,
     run_keys,
-    training_fingerprint,
 )
 from deepsphere.experiments.weather_config import BASELINES, WeatherRecipe
 from deepsphere.experiments.weather_data import (
@@ -437,12 +437,12 @@ def test_fingerprints_change_with_what_decides_and_with_nothing_else():
     for other in (changed("simulation", seed=1), changed("data", scored_on="validation")):
         assert experiment_fingerprint(recipe, None) != experiment_fingerprint(other, None)
     longer = changed("training", epochs=2)
-    assert training_fingerprint(recipe, network, "d") != training_fingerprint(longer, network, "d")
+    assert network_fingerprint(recipe, network, "d") != network_fingerprint(longer, network, "d")
     threads = changed("training", num_threads=2)
-    assert training_fingerprint(recipe, network, "d") == training_fingerprint(threads, network, "d")
+    assert network_fingerprint(recipe, network, "d") == network_fingerprint(threads, network, "d")
     # another network with longer memory decides from where all of them are scored
     other = mini(networks=[GRAPH, {**ALONE, "training": {"input_lags": [-2, -1, 0]}}])
-    assert training_fingerprint(recipe, network, "d") != training_fingerprint(other, network, "d")
+    assert network_fingerprint(recipe, network, "d") != network_fingerprint(other, network, "d")
 
 
 # one network

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from deepsphere.experiments.climate_config import ClimateNetwork, ClimateRecipe
+from deepsphere.experiments.climate_config import ClimateRecipe
 from deepsphere.experiments.climate_costs import TimedMaps, measure_climate_costs
 from deepsphere.experiments.climate_data import (
     EventParts,
@@ -21,9 +21,8 @@ from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import check_claim_names
 from deepsphere.experiments.run_progress import RunProgress, run_progress
-from deepsphere.experiments.training_record import read_record
+from deepsphere.experiments.training_record import read_record, training_fingerprint
 from deepsphere.experiments.training_run import RECORD_FILE, check_machine
-from deepsphere.version import __version__
 
 
 def check_run(recipe: ClimateRecipe, options: RunOptions, data: Path | None) -> None:
@@ -70,27 +69,6 @@ def experiment_fingerprint(recipe: ClimateRecipe, data: Path | None) -> str:
     """
     section = recipe.data.model_dump(mode="json")
     return f"{short_hash(section)}-{digest_of_maps(recipe, data)}"
-
-
-def training_fingerprint(recipe: ClimateRecipe, network: ClimateNetwork, data: str) -> str:
-    """What has to be equal for a finished training of a network to be kept.
-
-    Parameters
-    ----------
-    recipe, network
-        All that decides what the training does.
-    data
-        Fingerprint of the experiment.
-
-    Returns
-    -------
-    str
-    """
-    decisive = [
-        network.model_dump(mode="json", exclude={"name", "training"}),
-        recipe.training_of(network).model_dump(mode="json", exclude={"num_threads", "most_epochs"}),
-    ]
-    return f"{short_hash(decisive)}-{data}-{__version__}"
 
 
 def run_keys(recipe: ClimateRecipe) -> list[ClimateKey]:

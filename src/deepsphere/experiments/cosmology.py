@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deepsphere.experiments.config import short_hash
 from deepsphere.experiments.cosmology_baselines import BaselineRun, run_baseline
-from deepsphere.experiments.cosmology_config import CosmologyNetwork, CosmologyRecipe
+from deepsphere.experiments.cosmology_config import CosmologyRecipe
 from deepsphere.experiments.cosmology_costs import Patches, measure_cosmology_costs
 from deepsphere.experiments.cosmology_data import (
     MapParts,
@@ -22,9 +22,8 @@ from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import check_claim_names
 from deepsphere.experiments.run_progress import RunProgress, run_progress
-from deepsphere.experiments.training_record import read_record
+from deepsphere.experiments.training_record import read_record, training_fingerprint
 from deepsphere.experiments.training_run import RECORD_FILE, check_machine
-from deepsphere.version import __version__
 
 
 def check_run(recipe: CosmologyRecipe, options: RunOptions, data: Path | None) -> None:
@@ -69,27 +68,6 @@ def experiment_fingerprint(recipe: CosmologyRecipe, data: Path | None) -> str:
     """
     section = recipe.data.model_dump(mode="json", exclude={"orders", "noises"})
     return f"{short_hash(section)}-{digest_of_maps(recipe, data)}"
-
-
-def training_fingerprint(recipe: CosmologyRecipe, network: CosmologyNetwork, data: str) -> str:
-    """What has to be equal for a finished training of a network to be kept.
-
-    Parameters
-    ----------
-    recipe, network
-        All that decides what the training does.
-    data
-        Fingerprint of the experiment.
-
-    Returns
-    -------
-    str
-    """
-    decisive = [
-        network.model_dump(mode="json", exclude={"name", "training"}),
-        recipe.training_of(network).model_dump(mode="json", exclude={"num_threads", "most_epochs"}),
-    ]
-    return f"{short_hash(decisive)}-{data}-{__version__}"
 
 
 def run_keys(recipe: CosmologyRecipe) -> list[CosmologyKey]:

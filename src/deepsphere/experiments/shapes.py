@@ -23,10 +23,9 @@ from deepsphere.experiments.shapes_data import digest_of_shapes, open_splits, pr
 from deepsphere.experiments.shapes_record import ShapesKey, ShapesRecord
 from deepsphere.experiments.shapes_rows import ShapesMeasured, row_names, trained_under
 from deepsphere.experiments.shapes_run import build_domain, run_network
-from deepsphere.experiments.training_record import read_record
+from deepsphere.experiments.training_record import read_record, training_fingerprint
 from deepsphere.experiments.training_run import RECORD_FILE, check_machine
 from deepsphere.sampling import sampling_from_spec
-from deepsphere.version import __version__
 
 # Rotation errors are measured on so many of the scored shapes, each in place and turned.
 _NUM_TURNED, _NUM_TURNS = 64, 3
@@ -81,27 +80,6 @@ def experiment_fingerprint(recipe: ShapesRecipe, data: Path | None) -> str:
             "--set data.scored_on=" + ("validation" if recipe.data.scored_on == "test" else "test")
         )
     return f"{short_hash(recipe.data.model_dump(mode='json'))}-{digest_of_shapes(splits)}"
-
-
-def training_fingerprint(recipe: ShapesRecipe, network: NetworkSection, data: str) -> str:
-    """What has to be equal for a finished training of a network to be kept.
-
-    Parameters
-    ----------
-    recipe, network
-        All that decides what the training does.
-    data
-        Fingerprint of the experiment.
-
-    Returns
-    -------
-    str
-    """
-    decisive = [
-        network.model_dump(mode="json", exclude={"name", "protocols", "training"}),
-        recipe.training_of(network).model_dump(mode="json", exclude={"num_threads", "most_epochs"}),
-    ]
-    return f"{short_hash(decisive)}-{data}-{__version__}"
 
 
 def run_keys(recipe: ShapesRecipe) -> list[ShapesKey]:

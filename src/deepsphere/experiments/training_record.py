@@ -1,11 +1,18 @@
 """What a training found out, in a file that tells whether it still belongs to the recipe."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepsphere.data import write_atomically
+from deepsphere.experiments.config import short_hash
+from deepsphere.version import __version__
+
+# Of networks and trainings, what does not decide what a training finds out.
+_NOT_OF_NETWORKS = {"name", "protocols", "training"}
+_NOT_OF_TRAININGS = {"num_threads", "most_epochs", "num_workers"}
 
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -54,6 +61,41 @@ class TurnedRecord(TrainingRecord):
     """
 
     change: NotNegative
+
+
+@runtime_checkable
+class TableRecipe(Protocol):
+    """A recipe that trains networks, each with values of its own."""
+
+    def training_of(self, network: Any, /) -> BaseModel:
+        """How a network is trained."""
+        ...
+
+
+def training_fingerprint(
+    recipe: TableRecipe, network: BaseModel, data: str, *, beside: Sequence[Any] = ()
+) -> str:
+    """What has to be equal for a finished training of a network to be kept.
+
+    Parameters
+    ----------
+    recipe, network
+        All that decides what the training does.
+    data
+        Fingerprint of the experiment.
+    beside
+        Plain values that decide it too.
+
+    Returns
+    -------
+    str
+    """
+    decisive = [
+        network.model_dump(mode="json", exclude=_NOT_OF_NETWORKS),
+        recipe.training_of(network).model_dump(mode="json", exclude=_NOT_OF_TRAININGS),
+        *beside,
+    ]
+    return f"{short_hash(decisive)}-{data}-{__version__}"
 
 
 _Record = TypeVar("_Record", bound=TrainingRecord)

@@ -11,7 +11,7 @@ from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import check_claim_names
 from deepsphere.experiments.run_progress import run_progress
-from deepsphere.experiments.training_record import read_record
+from deepsphere.experiments.training_record import read_record, training_fingerprint
 from deepsphere.experiments.training_run import RECORD_FILE, check_machine
 from deepsphere.experiments.weather_config import WeatherNetwork, WeatherRecipe
 from deepsphere.experiments.weather_data import (
@@ -77,28 +77,19 @@ def experiment_fingerprint(recipe: WeatherRecipe, data: Path | None) -> str:
     return f"{short_hash(section)}-{digest_of_fields(recipe, data)}"
 
 
-def training_fingerprint(recipe: WeatherRecipe, network: WeatherNetwork, data: str) -> str:
-    """What has to be equal for a finished training of a network to be kept.
+def network_fingerprint(recipe: WeatherRecipe, network: WeatherNetwork, data: str) -> str:
+    """The fingerprint of a training; all networks are scored from where the longest memory can be.
 
     Parameters
     ----------
-    recipe, network
-        All that decides what the training does.
-    data
-        Fingerprint of the experiment.
+    recipe, network, data
+        As of `training_fingerprint`.
 
     Returns
     -------
     str
     """
-    decisive = [
-        network.model_dump(mode="json", exclude={"name", "training"}),
-        recipe.training_of(network).model_dump(
-            mode="json", exclude={"num_threads", "most_epochs", "num_workers"}
-        ),
-        _known_lags(recipe),
-    ]
-    return f"{short_hash(decisive)}-{data}-{__version__}"
+    return training_fingerprint(recipe, network, data, beside=[_known_lags(recipe)])
 
 
 def run_keys(recipe: WeatherRecipe) -> list[WeatherKey]:
@@ -146,7 +137,7 @@ def measure_weather(
     runs = output / RUN_FOLDER
     records: dict[WeatherKey, WeatherRecord] = {}
     expected = {
-        network.name: training_fingerprint(recipe, network, fingerprint)
+        network.name: network_fingerprint(recipe, network, fingerprint)
         for network in recipe.networks
     }
     for key in run_keys(recipe):
