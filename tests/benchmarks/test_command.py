@@ -21,6 +21,7 @@ from deepsphere.benchmarks.suites import block
 from deepsphere.benchmarks.suites.scaling import COST
 from deepsphere.benchmarks.tables import markdown_tables, number, verdict_line
 from deepsphere.cli import main
+from deepsphere.cli.benchmarks import SuiteName
 
 
 def row(variant: str, median: float | None, **options) -> Measurement:
@@ -157,6 +158,10 @@ def test_help_explains_the_suites(capsys):
     output = capsys.readouterr().out
     for word in ("filter", "scaling", "memory", "--peers", "--quick", "--report"):
         assert word in output
+
+
+def test_every_suite_has_a_word_of_the_command():
+    assert {name.value for name in SuiteName} == {*SUITES, "all"}
 
 
 def test_quick_run_measures_and_writes(tiny_block, tmp_path, capsys):

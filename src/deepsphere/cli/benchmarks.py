@@ -23,6 +23,7 @@ class SuiteName(str, Enum):
     network = "network"
     graph = "graph"
     scaling = "scaling"
+    regridding = "regridding"
     memory = "memory"
     all = "all"
 
@@ -40,7 +41,7 @@ def benchmark(
         typer.Argument(
             metavar="SUITE",
             help="filter (one layer), block, network (SHREC'17), graph (neighbors), scaling (cost "
-            "against size), memory, or all.",
+            "against size), regridding, memory, or all.",
             show_default=False,
         ),
     ] = None,
