@@ -20,7 +20,6 @@ from deepsphere.experiments.networks_config import (
     NamedNetwork,
     NetworkTraining,
     check_networks_differ,
-    find_network,
     training_with,
 )
 
@@ -221,25 +220,6 @@ class ClimateRecipe(Recipe):
                         f"comparisons must be between {', '.join(names)}, got {name!r}"
                     )
         return self
-
-    def network(self, name: str) -> ClimateNetwork:
-        """The network of that name.
-
-        Parameters
-        ----------
-        name
-            As it is printed, or its `slug`.
-
-        Returns
-        -------
-        ClimateNetwork
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        return find_network(self.networks, name)
 
     def training_of(self, network: ClimateNetwork) -> ClimateTraining:
         """How a network is trained: the common values with its own.

@@ -19,7 +19,7 @@ from deepsphere.experiments.network_costs import (
     measure_costs,
     step_megabytes,
 )
-from deepsphere.experiments.networks_config import CostsSection
+from deepsphere.experiments.networks_config import CostsSection, find_network
 from deepsphere.sampling import sampling_from_spec
 
 
@@ -106,7 +106,9 @@ def _weigh(recipe: ClimateRecipe, section: CostsSection, maps: TimedMaps, name: 
 def _answer(request: dict) -> float:
     """What the fresh process measures."""
     recipe = ClimateRecipe.model_validate_json(json.dumps(request["recipe"]))
-    costed = _costed(recipe, recipe.network(request["network"]), TimedMaps(**request["maps"]))
+    costed = _costed(
+        recipe, find_network(recipe.networks, request["network"]), TimedMaps(**request["maps"])
+    )
     return step_megabytes(costed, request["batch_size"], num_threads=request["num_threads"])
 
 

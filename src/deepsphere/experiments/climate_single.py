@@ -20,21 +20,20 @@ from deepsphere.experiments.climate_data import (
 from deepsphere.experiments.climate_record import ClimateKey
 from deepsphere.experiments.climate_run import score_network, train_network
 from deepsphere.experiments.climate_scores import score_names
-from deepsphere.experiments.machine import describe_machine, describe_versions
-from deepsphere.experiments.networks_config import without_epochs
+from deepsphere.experiments.evaluation import evaluation_results
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RESULTS_FILE, check_no_results
-from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.results import Results, make_row, write_results
 from deepsphere.experiments.run_progress import run_progress
 from deepsphere.experiments.training_request import (
     TrainingRequest,
     TrainingSummary,
     check_training_folder,
+    requested_network,
+    requested_recipe,
     summarize_training,
 )
-from deepsphere.experiments.training_run import MODEL_FILE, check_machine
-from deepsphere.models import num_parameters
+from deepsphere.experiments.training_run import check_machine
 from deepsphere.sampling import Icosahedral, Sampling, sampling_from_spec
 from deepsphere.tasks import Segmentation, task_from_spec
 from deepsphere.training import Metadata, load, read_metadata
@@ -66,14 +65,7 @@ def train_request(
         See `read_recipe` and `train_one`; or if there is no such network, or something is asked
         for that only other experiments know.
     """
-    for name in ("rotate", "perturbation"):
-        given = getattr(request, name)
-        if given is not None:
-            raise ValueError(
-                f"{name} must be left out for climate, got {given}; maps are moved by "
-                "--set training.symmetries=flips"
-            )
-    overrides = dict(request.overrides)
+    overrides = {}
     if request.sampling is not None:
         if request.data is not None:
             raise ValueError(
@@ -81,20 +73,17 @@ def train_request(
                 "sampling of their own"
             )
         overrides["simulation.sampling"] = request.sampling
-    if request.epochs is not None:
-        overrides["training.epochs"] = request.epochs
-    recipe = read_recipe(
-        request.recipe or DEFAULT_RECIPE,
-        quick=request.quick,
+    recipe = requested_recipe(
+        request,
+        ClimateRecipe,
+        default=DEFAULT_RECIPE,
+        unknown=("rotate", "perturbation"),
+        hint="maps are moved by --set training.symmetries=flips",
         overrides=overrides,
-        recipe_type=ClimateRecipe,
     )
-    if request.network is not None:
-        network = recipe.network(request.network)
-    else:
-        network = _first_network(recipe, chosen=request.sampling is not None)
-    if request.epochs is not None:
-        network = without_epochs(network)
+    named, chosen = request.network is not None, request.sampling is not None
+    first = recipe.networks[0] if named else _first_network(recipe, chosen=chosen)
+    network = requested_network(request, recipe.networks, default=first)
     return train_one(
         recipe,
         ClimateKey(network, request.seed),
@@ -183,9 +172,6 @@ def train_one(
     recipe = recipe.on_maps_of(data)
     parts = _made_parts(recipe, data=data, progress=options.progress)
     maps = maps_of(recipe, parts, key.network, recipe.training_of(key.network), seed=key.seed)
-    output.mkdir(parents=True, exist_ok=True)
-    # until the training is over, there is nothing that looks like its model
-    (output / MODEL_FILE).unlink(missing_ok=True)
     result = train_network(recipe, key, maps, folder=output, options=options, resume=last)
     return summarize_training(result, output, notes=parts.train.notes)
 
@@ -256,14 +242,12 @@ def evaluate_one(
         make_row(name, [tested.scores[name]], unit="%", seconds=seconds if index == 0 else 0.0)
         for index, name in enumerate(score_names(task.class_names))
     ]
-    count = float(num_parameters(model))
-    results = Results(
-        rows=[*rows, make_row("parameters", [count], seconds=0.0)],
-        recipe={"title": f"{checkpoint} on {len(parts.test):,} test maps"},
+    results = evaluation_results(
+        rows,
+        model,
+        title=f"{checkpoint} on {len(parts.test):,} test maps",
         command=command,
-        machine=describe_machine(),
-        versions=describe_versions(),
-        notes=list(parts.test.notes),
+        notes=parts.test.notes,
     )
     if output is not None:
         from deepsphere.experiments.pages import save_confusion

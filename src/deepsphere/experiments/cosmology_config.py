@@ -20,7 +20,6 @@ from deepsphere.experiments.networks_config import (
     NamedNetwork,
     NetworkTraining,
     check_networks_differ,
-    find_network,
     training_with,
 )
 
@@ -290,25 +289,6 @@ class CosmologyRecipe(Recipe):
                         f"comparisons must be between {', '.join(names)}, got {name!r}"
                     )
         return self
-
-    def network(self, name: str) -> CosmologyNetwork:
-        """The network of that name.
-
-        Parameters
-        ----------
-        name
-            As it is printed, or its `slug`.
-
-        Returns
-        -------
-        CosmologyNetwork
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        return find_network(self.networks, name)
 
     def training_of(self, network: CosmologyNetwork) -> CosmologyTraining:
         """How a network is trained: the common values with its own.

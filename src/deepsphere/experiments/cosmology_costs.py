@@ -19,7 +19,7 @@ from deepsphere.experiments.network_costs import (
     measure_costs,
     step_megabytes,
 )
-from deepsphere.experiments.networks_config import CostsSection
+from deepsphere.experiments.networks_config import CostsSection, find_network
 from deepsphere.sampling import sampling_from_spec
 
 
@@ -104,7 +104,9 @@ def _weigh(recipe: CosmologyRecipe, section: CostsSection, patches: Patches, nam
 def _answer(request: dict) -> float:
     """What the fresh process measures."""
     recipe = CosmologyRecipe.model_validate_json(json.dumps(request["recipe"]))
-    costed = _costed(recipe, recipe.network(request["network"]), Patches(**request["patches"]))
+    costed = _costed(
+        recipe, find_network(recipe.networks, request["network"]), Patches(**request["patches"])
+    )
     return step_megabytes(costed, request["batch_size"], num_threads=request["num_threads"])
 
 

@@ -20,24 +20,24 @@ from deepsphere.experiments.cosmology_data import (
 from deepsphere.experiments.cosmology_record import CosmologyKey, Setting
 from deepsphere.experiments.cosmology_rows import score_names
 from deepsphere.experiments.cosmology_run import build_domain, score_network, train_network
-from deepsphere.experiments.machine import describe_machine, describe_versions
+from deepsphere.experiments.evaluation import evaluation_results
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import (
     MAP_FOLDER,
     RESULTS_FILE,
     check_no_results,
 )
-from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.results import Results, make_row, write_results
 from deepsphere.experiments.run_progress import run_progress
 from deepsphere.experiments.training_request import (
     TrainingRequest,
     TrainingSummary,
     check_training_folder,
+    requested_network,
+    requested_recipe,
     summarize_training,
 )
-from deepsphere.experiments.training_run import MODEL_FILE, check_machine
-from deepsphere.models import num_parameters
+from deepsphere.experiments.training_run import check_machine
 from deepsphere.tasks import task_from_spec
 from deepsphere.training import ChannelScaling, Metadata, load, read_metadata
 from deepsphere.training.checkpoint import model_sampling
@@ -69,28 +69,16 @@ def train_request(
         See `read_recipe` and `train_one`; or if there is no such network, or something is asked
         for that only other experiments know.
     """
-    for name in ("rotate", "perturbation", "sampling"):
-        given = getattr(request, name)
-        if given is not None:
-            raise ValueError(
-                f"{name} must be left out for cosmology, got {given}; maps have a sampling of "
-                "their own (--set simulation.nside=64, --set data.orders=[2]) and are moved by "
-                "--set training.symmetries=flips"
-            )
-    overrides = dict(request.overrides)
-    if request.epochs is not None:
-        overrides["training.epochs"] = request.epochs
-    recipe = read_recipe(
-        request.recipe or DEFAULT_RECIPE,
-        quick=request.quick,
-        overrides=overrides,
-        recipe_type=CosmologyRecipe,
+    recipe = requested_recipe(
+        request,
+        CosmologyRecipe,
+        default=DEFAULT_RECIPE,
+        unknown=("rotate", "perturbation", "sampling"),
+        hint="maps have a sampling of their own (--set simulation.nside=64, --set data.orders=[2]) "
+        "and are moved by --set training.symmetries=flips",
     )
-    if request.network is not None:
-        network = recipe.network(request.network)
-    else:
-        graphs = [network for network in recipe.networks if network.model == "fcn"]
-        network = (graphs or recipe.networks)[0]
+    graphs = [network for network in recipe.networks if network.model == "fcn"]
+    network = requested_network(request, recipe.networks, default=(graphs or recipe.networks)[0])
     return train_one(
         recipe,
         CosmologyKey(network, settings_of(recipe)[0], request.seed),
@@ -148,9 +136,6 @@ def train_one(
     parts = _open_parts(recipe, output, data=data, progress=options.progress)
     training = recipe.training_of(key.network)
     patches = patches_of(recipe, parts, key.setting, training, seed=key.seed)
-    output.mkdir(parents=True, exist_ok=True)
-    # until the training is over, there is nothing that looks like its model
-    (output / MODEL_FILE).unlink(missing_ok=True)
     result = train_network(
         recipe,
         key,
@@ -227,14 +212,12 @@ def evaluate_one(
         make_row(f"{score.name}, {setting.title}", [scores[score.name]], unit=score.unit, seconds=s)
         for score, s in zip(score_names(recipe), [seconds] + [0.0] * len(scores), strict=False)
     ]
-    count = float(num_parameters(model))
-    results = Results(
-        rows=[*rows, make_row("parameters", [count], seconds=0.0)],
-        recipe={"title": f"{checkpoint} on {len(parts.test):,} test maps"},
+    results = evaluation_results(
+        rows,
+        model,
+        title=f"{checkpoint} on {len(parts.test):,} test maps",
         command=command,
-        machine=describe_machine(),
-        versions=describe_versions(),
-        notes=list(parts.test.notes),
+        notes=parts.test.notes,
     )
     if output is not None:
         from deepsphere.experiments.pages import save_confusion

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepsphere.experiments.machine import describe_machine, describe_versions
+from deepsphere.experiments.evaluation import evaluation_results
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RESULTS_FILE, check_no_results
 from deepsphere.experiments.reading import read_recipe
@@ -26,8 +26,7 @@ from deepsphere.experiments.training_request import (
     check_training_folder,
     summarize_training,
 )
-from deepsphere.experiments.training_run import MODEL_FILE, check_machine
-from deepsphere.models import num_parameters
+from deepsphere.experiments.training_run import check_machine
 from deepsphere.sampling import sampling_from_spec
 
 DEFAULT_RECIPE = "shrec17"
@@ -127,9 +126,6 @@ def train_one(
         tests=(),
         progress=options.progress,
     )
-    output.mkdir(parents=True, exist_ok=True)
-    # until the training is over, there is nothing that looks like its model
-    (output / MODEL_FILE).unlink(missing_ok=True)
     result, _ = train_network(
         recipe,
         key,
@@ -206,13 +202,11 @@ def evaluate_one(
         f"NDCG, {moved}": score.retrieval["micro"]["NDCG"],
     }
     rows = [make_row(name, [value], unit="%", seconds=seconds) for name, value in measured.items()]
-    count = float(num_parameters(model.model))
-    results = Results(
-        rows=[*rows, make_row("parameters", [count], seconds=0.0)],
-        recipe={"title": f"{checkpoint} on {len(shapes):,} test shapes of {shapes.name}"},
+    results = evaluation_results(
+        rows,
+        model.model,
+        title=f"{checkpoint} on {len(shapes):,} test shapes of {shapes.name}",
         command=command,
-        machine=describe_machine(),
-        versions=describe_versions(),
         notes=[*shapes.notes, *model.notes, projected.report.summary()],
     )
     if output is not None:

@@ -15,7 +15,7 @@ from deepsphere.experiments.digits_run import (
     sampling_of,
     train_network,
 )
-from deepsphere.experiments.machine import describe_machine, describe_versions
+from deepsphere.experiments.evaluation import evaluation_results
 from deepsphere.experiments.options import RunOptions, cpu_threads
 from deepsphere.experiments.output import RESULTS_FILE, check_no_results
 from deepsphere.experiments.reading import read_recipe
@@ -26,8 +26,7 @@ from deepsphere.experiments.training_request import (
     check_training_folder,
     summarize_training,
 )
-from deepsphere.experiments.training_run import MODEL_FILE, check_machine
-from deepsphere.models import num_parameters
+from deepsphere.experiments.training_run import check_machine
 from deepsphere.training import (
     ClassifierScores,
     Metadata,
@@ -134,9 +133,6 @@ def train_one(
     check_machine(options)
     digits = load_images(recipe.data, data)
     domain = build_domain(recipe, key.network)
-    output.mkdir(parents=True, exist_ok=True)
-    # until the training is over, there is nothing that looks like its model
-    (output / MODEL_FILE).unlink(missing_ok=True)
     result, _ = train_network(
         recipe,
         key,
@@ -219,14 +215,9 @@ def evaluate_one(
         make_row(f"accuracy {trained}NR", [100 * unrotated.accuracy], unit="%", seconds=seconds),
         make_row(f"accuracy {trained}R", [100 * rotated.accuracy], unit="%", seconds=seconds),
         make_row("change under R", [rotated.change or 0.0], seconds=seconds),
-        make_row("parameters", [float(num_parameters(model))], seconds=0.0),
     ]
-    results = Results(
-        rows=rows,
-        recipe={"title": f"{checkpoint} on {len(images):,} images"},
-        command=command,
-        machine=describe_machine(),
-        versions=describe_versions(),
+    results = evaluation_results(
+        rows, model, title=f"{checkpoint} on {len(images):,} images", command=command
     )
     if output is not None:
         _write_confusions(output, unrotated, rotated, images.classes)

@@ -1,11 +1,13 @@
 """One training by hand: what a user asks for, the rules of its folder, and what came out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deepsphere.data.view_poses import Perturbation
+from deepsphere.experiments.networks_config import AnyNetwork, find_network, without_epochs
+from deepsphere.experiments.reading import AnyRecipe, read_recipe
 from deepsphere.experiments.training_run import LAST_FILE, MODEL_FILE
 from deepsphere.models import num_parameters
 from deepsphere.training import FitResult
@@ -77,6 +79,81 @@ class TrainingSummary:
     loss: float
     seconds: float
     notes: tuple[str, ...] = ()
+
+
+def requested_recipe(
+    request: TrainingRequest,
+    recipe_type: type[AnyRecipe],
+    *,
+    default: str,
+    unknown: Sequence[str],
+    hint: str,
+    overrides: Mapping[str, Any] | None = None,
+) -> AnyRecipe:
+    """The recipe of a table of networks that a user asks for, with the epochs asked for.
+
+    Parameters
+    ----------
+    request
+        What a user asks for.
+    recipe_type
+        That of the experiment.
+    default
+        The recipe where none is named.
+    unknown
+        Attributes of the request that only other experiments know.
+    hint
+        What is so instead, for whoever gives one of them.
+    overrides
+        More values that replace those of the recipe, by dotted key.
+
+    Returns
+    -------
+    AnyRecipe
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        See `read_recipe`; or if something unknown is given.
+    """
+    for name in unknown:
+        given = getattr(request, name)
+        if given is not None:
+            raise ValueError(f"{name} must be left out for {default}, got {given}; {hint}")
+    values = {**request.overrides, **(overrides or {})}
+    if request.epochs is not None:
+        values["training.epochs"] = request.epochs
+    return read_recipe(
+        request.recipe or default, quick=request.quick, overrides=values, recipe_type=recipe_type
+    )
+
+
+def requested_network(
+    request: TrainingRequest, networks: Sequence[AnyNetwork], *, default: AnyNetwork
+) -> AnyNetwork:
+    """The network that a user asks for, with the epochs asked for.
+
+    Parameters
+    ----------
+    request
+        What a user asks for.
+    networks
+        Those of the recipe.
+    default
+        That of them which is meant where none is named.
+
+    Returns
+    -------
+    NamedNetwork
+        Of the kind of the networks.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network.
+    """
+    network = default if request.network is None else find_network(networks, request.network)
+    return network if request.epochs is None else without_epochs(network)
 
 
 def summarize_training(

@@ -87,7 +87,7 @@ def fit_with_options(
     epochs, seed, early_stopping
         As in `fit`.
     folder
-        For checkpoints and logs; those of an earlier training are replaced.
+        For checkpoints and logs; those of an earlier training are replaced, and its model is gone.
     options
         How this machine computes.
     num_threads
@@ -101,6 +101,9 @@ def fit_with_options(
     -------
     FitResult
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    # until the training is over, there is nothing that looks like its model
+    (folder / MODEL_FILE).unlink(missing_ok=True)
     with cpu_threads(num_threads):
         return fit(
             module,

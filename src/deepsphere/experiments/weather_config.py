@@ -20,7 +20,6 @@ from deepsphere.experiments.networks_config import (
     NamedNetwork,
     NetworkTraining,
     check_networks_differ,
-    find_network,
     training_with,
 )
 
@@ -318,25 +317,6 @@ class WeatherRecipe(Recipe):
     def learned_until(self) -> ScoredPart:
         """The part that is not learned from any more: what is scored on never is."""
         return "validation" if self.data.scored_on == "validation" else self.data.learned_until
-
-    def network(self, name: str) -> WeatherNetwork:
-        """The network of that name.
-
-        Parameters
-        ----------
-        name
-            As it is printed, or its `slug`.
-
-        Returns
-        -------
-        WeatherNetwork
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        return find_network(self.networks, name)
 
     def training_of(self, network: WeatherNetwork) -> WeatherTraining:
         """How a network is trained: the common values with its own.

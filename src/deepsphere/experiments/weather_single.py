@@ -7,20 +7,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from deepsphere.experiments.machine import describe_machine, describe_versions
-from deepsphere.experiments.networks_config import without_epochs
+from deepsphere.experiments.evaluation import evaluation_results
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RESULTS_FILE, check_no_results
-from deepsphere.experiments.reading import read_recipe
 from deepsphere.experiments.results import Results, make_row, write_results
 from deepsphere.experiments.run_progress import run_progress
 from deepsphere.experiments.training_request import (
     TrainingRequest,
     TrainingSummary,
     check_training_folder,
+    requested_network,
+    requested_recipe,
     summarize_training,
 )
-from deepsphere.experiments.training_run import MODEL_FILE, check_machine
+from deepsphere.experiments.training_run import check_machine
 from deepsphere.experiments.weather_config import WeatherRecipe
 from deepsphere.experiments.weather_data import (
     WeatherParts,
@@ -37,7 +37,6 @@ from deepsphere.experiments.weather_scores import (
     score_baselines,
     score_forecaster,
 )
-from deepsphere.models import num_parameters
 from deepsphere.tasks import Forecasting
 from deepsphere.training import Metadata, read_metadata
 from deepsphere.training.forecast_data import ForecastData
@@ -68,25 +67,15 @@ def train_request(
         See `read_recipe` and `train_one`; or if there is no such network, or something is asked
         for that only other experiments know.
     """
-    for name in ("rotate", "perturbation", "sampling"):
-        given = getattr(request, name)
-        if given is not None:
-            raise ValueError(
-                f"{name} must be left out for weather, got {given}; fields have a sampling of "
-                "their own (deepsphere regrid, --set simulation.sampling=healpix:16)"
-            )
-    overrides = dict(request.overrides)
-    if request.epochs is not None:
-        overrides["training.epochs"] = request.epochs
-    recipe = read_recipe(
-        request.recipe or DEFAULT_RECIPE,
-        quick=request.quick,
-        overrides=overrides,
-        recipe_type=WeatherRecipe,
+    recipe = requested_recipe(
+        request,
+        WeatherRecipe,
+        default=DEFAULT_RECIPE,
+        unknown=("rotate", "perturbation", "sampling"),
+        hint="fields have a sampling of their own (deepsphere regrid, "
+        "--set simulation.sampling=healpix:16)",
     )
-    network = recipe.networks[0] if request.network is None else recipe.network(request.network)
-    if request.epochs is not None:
-        network = without_epochs(network)
+    network = requested_network(request, recipe.networks, default=recipe.networks[0])
     return train_one(
         recipe,
         WeatherKey(network, request.seed),
@@ -142,9 +131,6 @@ def train_one(
     check_machine(options)
     parts = _open_parts(recipe, data=data, progress=options.progress)
     windows = windows_of(recipe, parts, recipe.training_of(key.network), seed=key.seed)
-    output.mkdir(parents=True, exist_ok=True)
-    # until the training is over, there is nothing that looks like its model
-    (output / MODEL_FILE).unlink(missing_ok=True)
     result = train_network(recipe, key, windows, folder=output, options=options, resume=last)
     return summarize_training(result, output, notes=_notes(parts, windows))
 
@@ -208,14 +194,12 @@ def evaluate_one(
                 title = f"{name}, {column.title}"
                 rows.append(make_row(title, [value], unit=column.unit, seconds=seconds))
                 seconds = 0.0
-    count = float(num_parameters(forecaster.model))
-    results = Results(
-        rows=[*rows, make_row("parameters", [count], seconds=0.0)],
-        recipe={"title": f"{checkpoint} on {parts.scored[1] - parts.scored[0]:,} times"},
+    results = evaluation_results(
+        rows,
+        forecaster.model,
+        title=f"{checkpoint} on {parts.scored[1] - parts.scored[0]:,} times",
         command=command,
-        machine=describe_machine(),
-        versions=describe_versions(),
-        notes=list(parts.notes),
+        notes=parts.notes,
     )
     if output is not None:
         write_results(output / RESULTS_FILE, results)
