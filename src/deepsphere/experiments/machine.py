@@ -82,6 +82,11 @@ EXTRAS = (
         "xarray in and out, netCDF, Zarr, HDF5, forecasts as films",
         ("xarray", "netCDF4", "zarr", "dask", "h5py", "imageio-ffmpeg"),
     ),
+    Extra(
+        "stations",
+        "tables of weather stations, GHCN-Daily and its download",
+        ("pandas", "pyarrow", "pooch", "requests"),
+    ),
     Extra("rivals", "training of the networks to compare with", ("deepsphere-torch",)),
     Extra("gpu", "kernels on a GPU (Linux)", ("triton",)),
 )
