@@ -1,6 +1,7 @@
 """What the interactive globe must hold."""
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -118,8 +119,8 @@ def test_button_shows_edges_of_the_graph():
     edges = figure.data[trace]
     assert shown == {"visible": True}
     assert edges.visible is False
-    # each edge is two ends and a gap
-    assert len(edges.x) == 3 * graph.num_edges
+    # after each edge there is a gap
+    assert np.isnan(edges.x).sum() == graph.num_edges
     assert np.isnan(edges.x).sum() == graph.num_edges
 
 
@@ -148,12 +149,33 @@ def test_unknown_color_map_is_rejected():
         globe(np.asarray(SAMPLING.lat), SAMPLING, cmap="grue")
 
 
-def test_graph_with_too_many_edges_is_rejected():
-    graph = build_graph(Healpix(nside=32), num_neighbors=8, weights="gaussian")
-    with pytest.raises(ValueError, match=r"graph must have at most 40000 edges.*got 4"):
+def test_graph_with_too_many_edges_is_rejected(monkeypatch):
+    # the package has a function of the same name as this module
+    module = import_module("deepsphere.plotting.globe")
+    monkeypatch.setattr(module, "MAX_EDGES", 100)
+    graph = build_graph(Healpix(nside=4), num_neighbors=8, weights="gaussian")
+    with pytest.raises(ValueError, match=r"graph must have at most 100 edges.*got 7"):
         globe(np.asarray(SAMPLING.lat), SAMPLING, graph=graph)
+
+
+def test_long_edges_stay_above_the_surface():
+    ends = Scattered([0.0, 90.0, 170.0, 45.0], [0.0, 0.0, 5.0, 80.0])  # of up to 170°
+    graph = build_graph(ends, num_neighbors=3, weights="gaussian")
+    (edges,) = (trace for trace in globe(ends.lat, ends, graph=graph).data if trace.name == "edges")
+    path = np.stack([edges.x, edges.y, edges.z], axis=1)
+    middles = (path[1:] + path[:-1]) / 2
+    middles = middles[np.isfinite(middles).all(axis=1)]
+    assert len(middles) > 6 * 4
+    assert np.linalg.norm(middles, axis=1).min() > 1
 
 
 def test_signal_of_another_sampling_is_rejected():
     with pytest.raises(ValueError, match="signal must have shape"):
         globe(np.zeros(3), SAMPLING)
+
+
+def test_edge_between_the_poles_is_drawn():
+    ends = Scattered([0.0, 0.0, 90.0, 180.0], [90.0, -90.0, 3.0, -5.0])
+    graph = build_graph(ends, num_neighbors=3, weights="gaussian")
+    (edges,) = (trace for trace in globe(ends.lat, ends, graph=graph).data if trace.name == "edges")
+    assert np.isnan(edges.x).sum() == graph.num_edges == 6

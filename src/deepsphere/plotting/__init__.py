@@ -40,6 +40,7 @@ from deepsphere.plotting.projections import View
 from deepsphere.plotting.report import Card, Picture, Report
 from deepsphere.plotting.skill import plot_latitude_skill, plot_lead_time_skill, plot_skill_maps
 from deepsphere.plotting.spectrum import plot_spectrum
+from deepsphere.plotting.stations import plot_station_maps, plot_stations
 from deepsphere.plotting.time_globe import time_globe
 from deepsphere.plotting.training import (
     plot_accuracy_table,
@@ -87,6 +88,8 @@ __all__ = [
     "plot_skill_maps",
     "plot_spectral_response",
     "plot_spectrum",
+    "plot_station_maps",
+    "plot_stations",
     "plot_training_curves",
     "time_globe",
 ]

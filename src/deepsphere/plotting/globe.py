@@ -26,7 +26,8 @@ from deepsphere.sampling import Fibonacci, Sampling, Scattered
 
 MAX_VERTICES = 15_000
 """Vertices that a browser turns smoothly and a report can afford (about one megabyte)."""
-MAX_EDGES = 40_000
+MAX_EDGES = 250_000
+"""Edges that a browser still turns: those of 20 neighbors of 15,000 scattered points."""
 _MOST_DOTS = 2000  # that tell where the points are, even if they cover the globe
 
 
@@ -82,7 +83,7 @@ def globe(
     ------
     ValueError
         If there is no signal, one does not fit the sampling, the colour map is unknown, or the
-        graph has more than 40,000 edges.
+        graph has more than 250,000 edges.
 
     Examples
     --------

@@ -14,6 +14,7 @@ from deepsphere.geometry import lonlat_to_points, points_to_lonlat, spherical_de
 from deepsphere.graph import SphereGraph
 from deepsphere.plotting.cells import nearest_vertices
 from deepsphere.plotting.coastlines import Coastlines, CoastlinesLike, curves_of
+from deepsphere.plotting.projections import refined
 from deepsphere.plotting.style import BLANK, INK, LINE, MUTED
 from deepsphere.sampling import Fibonacci, Sampling, Scattered, Subset
 
@@ -22,6 +23,7 @@ _CORE_RADII = {"surface": 0.97, "dots": 0.96}
 _LIFT = 1.015  # of lines: browsers with 16 bits of depth tell no less apart
 _LIFT_OF_COASTLINES = 1.006  # as near as leaves no gap to the colours they border
 _LIFT_OF_DOTS = 1.02
+_LONGEST_STRAIGHT = 0.2  # radian: the middle of a lifted line of this length is above the surface
 _EYE_DISTANCE = 2.5
 _SCENE_SIZE = 1.95  # of plotly's units: how much of its frame the globe fills
 _HIGHEST_EYE_DEG = 89.0
@@ -329,7 +331,13 @@ def _lines(graph: SphereGraph | None) -> list[graph_objects.Scatter3d]:
     if graph is not None:
         upper = triu(graph.adjacency.maximum(graph.adjacency.T), k=1).tocoo()
         segments = np.asarray(graph.sampling.points)[np.stack([upper.row, upper.col], axis=1)]
-        edges = _polylines(list(segments), name="edges", color=INK, width=1.5, opacity=0.8)
+        # a long straight line would dive below the surface
+        is_long = np.linalg.norm(segments[:, 0] - segments[:, 1], axis=1) > _LONGEST_STRAIGHT
+        curves = [refined(segment, _LONGEST_STRAIGHT) for segment in segments[is_long]]
+        width = float(np.clip(np.sqrt(5000 / max(len(segments), 1)), 0.3, 1)) * 1.5
+        edges = _polylines(
+            [*segments[~is_long], *curves], name="edges", color=INK, width=width, opacity=0.8
+        )
         edges.visible = False
         traces.append(edges)
     return traces

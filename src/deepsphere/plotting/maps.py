@@ -139,7 +139,7 @@ def plot_map(
         num_rows=num_rows,
     )
     if colorbar:
-        extend = _extension(values, *mappable.get_clim())
+        extend = extension(values, *mappable.get_clim())
         add_colorbar(figure, mappable, axes, unit=unit, extend=extend)
     return figure
 
@@ -238,7 +238,7 @@ def plot_maps(
         axes.remove()
     if colorbar:
         norm = Normalize(low, high)
-        extend = _extension(pooled, low, high)
+        extend = extension(pooled, low, high)
         mappable = ScalarMappable(norm, cmap)
         add_colorbar(
             figure, mappable, list(grid[: len(pairs)]), unit=unit, extend=extend, shrink=0.4
@@ -375,7 +375,7 @@ def _set_window(axes: Axes, view: View, window: Window | None) -> None:
     axes.set_ylim(bottom, top)
 
 
-def _extension(values: np.ndarray, low: float | None, high: float | None) -> str:
+def extension(values: np.ndarray, low: float, high: float) -> str:
     """Which ends of the colour bar are pointed, because values lie beyond them."""
     finite = values[np.isfinite(values)]
     below, above = bool(np.any(finite < low)), bool(np.any(finite > high))

@@ -252,7 +252,7 @@ def cut_line(
     """
     if not max_step_deg > 0:
         raise ValueError(f"max_step_deg must be positive, got {max_step_deg}; use 3 for instance")
-    forward, east, _ = seen = view.rotation @ _refined(points, np.radians(max_step_deg)).T
+    forward, east, _ = seen = view.rotation @ refined(points, np.radians(max_step_deg)).T
     if view.projection == "orthographic":
         shown, side = forward > 0, forward
         crosses = shown[1:] != shown[:-1]
@@ -284,19 +284,43 @@ def cut_line(
     return [piece for piece in pieces if len(piece) > 1]
 
 
-def _refined(points: Float[np.ndarray, "n 3"], max_step: float) -> Float[np.ndarray, "m 3"]:
-    """The curve with points added on its arcs, so that no step (radian) is longer than allowed."""
+def refined(points: Float[np.ndarray, "n 3"], max_step: float | int) -> Float[np.ndarray, "m 3"]:
+    """A curve with points added on its great-circle arcs, so that no step is long.
+
+    Parameters
+    ----------
+    points
+        Unit vectors along the curve, neighbours less than half a turn apart.
+    max_step
+        The longest step, radian.
+
+    Returns
+    -------
+    Float[np.ndarray, "m 3"]
+        Unit vectors, those given among them.
+
+    Examples
+    --------
+    >>> refined(np.eye(3)[:2], np.pi / 4).round(3).tolist()
+    [[1.0, 0.0, 0.0], [0.707, 0.707, 0.0], [0.0, 1.0, 0.0]]
+    """
     if len(points) < 2:
         return points
-    steps = np.linalg.norm(np.diff(points, axis=0), axis=1)  # of chords: near enough
-    counts = np.maximum(np.ceil(steps / max_step).astype(int), 1)
+    chords = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    angles = 2 * np.arcsin(np.clip(chords / 2, 0, 1))
+    counts = np.maximum(np.ceil(angles / max_step - 1e-9).astype(int), 1)
     if (counts == 1).all():
         return points
     arc = np.repeat(np.arange(len(counts)), counts)
     share = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)) / counts[arc]
-    fine = points[arc] + share[:, None] * (points[arc + 1] - points[arc])
+    # equal angles, not equal parts of the chord, whose middle would be passed in a long step
+    before, after = np.sin((1 - share) * angles[arc]), np.sin(share * angles[arc])
+    straight = angles[arc] < 1e-6
+    before, after = np.where(straight, 1 - share, before), np.where(straight, share, after)
+    fine = before[:, None] * points[arc] + after[:, None] * points[arc + 1]
     fine = np.concatenate([fine, points[-1:]])
-    return fine / np.linalg.norm(fine, axis=1, keepdims=True)
+    # between opposite points there is no arc: through the middle
+    return fine / np.maximum(np.linalg.norm(fine, axis=1, keepdims=True), 1e-12)
 
 
 def _on_border(
