@@ -210,7 +210,7 @@ def test_changes_are_values_of_toml():
         (["reproduce", "digit"], "'digit', did you mean digits?; recipes: "),
         (
             ["train", "blocks"],
-            "experiment must be one of digits, shapes, cosmology, climate, weather, got 'blocks'",
+            "experiment must be one of digits, shapes, cosmology, climate, weather, stations, got",
         ),
         (["train", "digits", "--epochs", "0"], "--epochs"),
         (["train", "digits", "--precision", "8"], "--precision"),

@@ -325,3 +325,70 @@ def test_command_speaks_of_what_it_did(source, capsys):
         error = capsys.readouterr().err
         assert message in error
         assert error.count("\n") == 1
+
+
+@pytest.fixture
+def stations(tmp_path):
+    """A table of eight stations in Switzerland on three days, one of them silent on the second."""
+    generator = np.random.default_rng(0)
+    lines = ["station,date,lat,lon,tmax_c"]
+    for station, (lat, lon) in enumerate(generator.uniform((46, 6), (47.5, 10), (8, 2))):
+        for day in (1, 2, 3):
+            value = "" if (station, day) == (3, 2) else f"{10 * day + station}"
+            lines.append(f"{station},2020-01-0{day},{lat:.3f},{lon:.3f},{value}")
+    path = tmp_path / "stations.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_stations_of_a_table_are_frames_by_day(stations):
+    frames = open_frames(stations, channel="tmax")
+    assert frames.are_stations
+    assert (frames.name, frames.unit, len(frames)) == ("tmax", "°C", 3)
+    assert frames.labels == ("2020-01-01", "2020-01-02", "2020-01-03")
+    expected = np.array([[10 * day + station for station in range(8)] for day in (1, 2, 3)], float)
+    expected[1, 3] = np.nan
+    np.testing.assert_array_equal(frames.read(), expected)
+
+
+def test_maps_of_stations_show_their_region_and_their_edges(stations, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig",
+        lambda figure, path, **_: (drawn.append(figure), path.write_text("")),
+    )
+    plot_file(stations, tmp_path / "one.png", times="2020-01-02", edges=3)
+    plot_file(stations, tmp_path / "all.png", times="all")
+    plot_file(stations, tmp_path / "globe.png", projection="orthographic", center=(8, 47))
+    one, page, whole = drawn
+    collections = {collection.get_label() for collection in one.axes[0].collections}
+    assert {"edges", "silent"} <= collections
+    assert len(page.axes) == 4
+    assert np.ptp(one.axes[0].get_xlim()) < 0.2 < 2 < np.ptp(whole.axes[0].get_xlim())
+
+
+def test_globe_of_stations_has_edges_and_a_list_of_days(stations, tmp_path):
+    target = tmp_path / "stations.html"
+    summary = plot_file(stations, target, times="all", edges=3)
+    assert summary.what == "tmax, 3 frames, 2020-01-01 to 2020-01-03"
+    text = target.read_text()
+    assert '"label":"2020-01-03"' in text
+    assert '"name":"edges"' in text
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("a.png", {"edges": 8}, "--edges must be between 1 and 7, one less than the vertices, got"),
+        ("a.gif", {"edges": 3}, r"--edges must not be given for a film \(a.gif\), got 3"),
+        ("a.png", {"at": {"level": "500"}}, "--at must come with a .nc or .zarr file"),
+    ],
+)
+def test_pictures_of_stations_that_cannot_be_are_refused(stations, name, options, message):
+    with pytest.raises(ValueError, match=message):
+        plot_file(stations, stations.with_name(name), **options)
+
+
+def test_edges_on_a_map_of_cells_are_refused(source, tmp_path):
+    with pytest.raises(ValueError, match="--edges must be given for stations, or for a globe"):
+        plot_file(source, tmp_path / "map.png", edges=5)

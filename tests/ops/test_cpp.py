@@ -161,6 +161,50 @@ def test_what_follows_the_filter_reaches_the_vertices_of_a_patch(
     torch.testing.assert_close(finished, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", list(TOLERANCES))
+@pytest.mark.parametrize("channels", [(40, 1), (41, 2)])
+def test_outputs_far_fewer_than_inputs_are_filtered_as_defined(dtype, channels):
+    """The weights come first there; on signals that are large enough for it to pay."""
+    size = {"batch": 3, "channels": channels, "kernel_size": 5}
+    assert 3 * 1000 * channels[0] > cpp._SMALL_VALUES
+    assert_as_defined(band_of(1000), symmetric=False, dtype=dtype, **size)
+
+
+def test_weights_that_come_first_do_not_follow_autocast():
+    operator = ops.sparse_operator(band_of(1000), symmetric=False)
+    random = torch.Generator().manual_seed(0)
+    signal = torch.randn(3, 1000, 40, generator=random)
+    weight = torch.randn(5, 40, 1, generator=random)
+    expected = ops.chebyshev_filter(signal, weight, operator, backend="cpp")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = ops.chebyshev_filter(signal, weight, operator, backend="cpp")
+    assert torch.equal(cast, expected)
+
+
+def _shares_inside_tiles(matrix: scipy.sparse.csr_array, tiles: np.ndarray) -> float:
+    rows, columns = matrix.nonzero()
+    return float((tiles[rows] == tiles[columns]).mean())
+
+
+def test_patches_are_taken_where_fewer_edges_leave_them():
+    """Rings of a grid are longer than wide; pixels of HEALPix in their own order are compact."""
+    grid = ds.build_graph(ds.Equiangular(nlat=64), num_neighbors=8, weights="gaussian")
+    healpix = ds.build_graph(ds.Healpix(nside=32), num_neighbors=8, weights="gaussian")
+    for graph, is_ordered in ((grid, False), (healpix, True)):
+        matrix = graph.rescaled_laplacian(np.float32)
+        operator = ops.sparse_operator(matrix, symmetric=True)
+        half = operator.arrays()[:3]
+        order = plans._patches(half, 256)
+        own = np.arange(graph.num_vertices) // 256
+        assert (order is None) == is_ordered
+        if order is not None:
+            assert sorted(order.tolist()) == list(range(graph.num_vertices))
+            tiles = np.empty_like(own)
+            tiles[order.numpy()] = own
+            before = 1 - _shares_inside_tiles(matrix, own)
+            assert 1 - _shares_inside_tiles(matrix, tiles) <= 0.85 * before
+
+
 def test_a_graph_without_compact_tiles_is_left_to_another_backend():
     matrix = operator_of(100_000, 12, symmetric=True)  # a random graph: no vertices are close
     operator = ops.sparse_operator(matrix, symmetric=True)

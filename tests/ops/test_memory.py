@@ -96,3 +96,14 @@ def test_threads_get_memory_of_their_own():
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_memory_of_a_container_limits_what_is_kept(monkeypatch, tmp_path):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(memory, "_GROUP_LIMIT", limit)
+    whole = memory._total_memory()
+    assert whole > 2**28
+    limit.write_text("max\n")
+    assert memory._total_memory() == whole
+    limit.write_text(f"{2**28}\n")
+    assert memory._total_memory() == 2**28

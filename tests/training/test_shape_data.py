@@ -386,6 +386,32 @@ def test_sgd_without_momentum_has_none():
     torch.testing.assert_close(weight, torch.tensor([[1.0, -2.0, 0.5]]).double() - 0.01 * gradient)
 
 
+@pytest.mark.parametrize("smoothing", [0.9, 0.99])
+def test_rmsprop_divides_by_the_root_of_its_mean_of_squares(smoothing):
+    """v ← ρ v + (1 − ρ) g²; w ← w − η g / (√v + ε), from v = 0 (Tieleman & Hinton 2012)."""
+    optimization = Optimization(
+        optimizer="rmsprop",
+        learning_rate=0.01,
+        smoothing=smoothing,
+        weight_decay=0.0,
+        schedule="constant",
+    )
+    weight, gradients = one_step(optimization, steps=2)
+    expected, squares = torch.tensor([[1.0, -2.0, 0.5]]).double(), 0.0
+    for gradient in gradients:
+        squares = smoothing * squares + (1 - smoothing) * gradient**2
+        expected = expected - 0.01 * gradient / (squares**0.5 + 1e-8)
+    torch.testing.assert_close(weight, expected)
+
+
+def test_one_cycle_leaves_rmsprop_without_momentum():
+    parts = Optimization(optimizer="rmsprop").configure(nn.Linear(1, 1), num_steps=10)
+    for _ in range(9):
+        parts["optimizer"].step()
+        parts["lr_scheduler"]["scheduler"].step()
+        assert parts["optimizer"].param_groups[0]["momentum"] == 0
+
+
 @pytest.mark.parametrize("epsilon", [1e-8, 0.1])
 def test_epsilon_is_added_to_the_root_of_the_second_moment(epsilon):
     """The first step of Adam is η g / (|g| + ε)."""
@@ -400,10 +426,11 @@ def test_epsilon_is_added_to_the_root_of_the_second_moment(epsilon):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"optimizer": "lion"}, "optimizer must be one of adamw, sgd, got 'lion'"),
+        ({"optimizer": "lion"}, "optimizer must be one of adamw, sgd, rmsprop, got 'lion'"),
         ({"epsilon": 0.0}, "epsilon must be positive, got 0.0"),
         ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
         ({"momentum": -0.1}, r"momentum must be in \[0, 1\), got -0.1"),
+        ({"smoothing": 1.0}, r"smoothing must be in \[0, 1\), got 1.0"),
     ],
 )
 def test_impossible_optimizers_are_rejected(options, message, unchecked):

@@ -13,6 +13,7 @@ from deepsphere.cli import (
     measurements,
     shapes,
     signals,
+    stations,
     weather,
 )
 from deepsphere.version import __version__
@@ -58,6 +59,7 @@ for _panel, _commands in {
         "evaluate": experiments.evaluate,
     },
     "Data": {
+        "download": stations.download,
         "simulate": cosmology.simulate,
         "prepare": cosmology.prepare,
     },

@@ -118,10 +118,26 @@ def predict(
     [b]deepsphere predict model.ckpt map.fits out.csv --channels 0 --mask mask.fits --adapt[/b]
 
     [b]deepsphere predict model.ckpt era5.nc out.nc[/b]
+
+    [b]deepsphere predict stations.ckpt stations.csv tomorrow.csv[/b]
     """
     from deepsphere.experiments.field_files import predict_fields_file
     from deepsphere.experiments.signal_files import predict_file
+    from deepsphere.experiments.station_files import is_station_checkpoint
     from deepsphere.fields import is_dataset_path
+
+    if is_station_checkpoint(checkpoint):
+        refused = {
+            "--ordering": ordering,
+            "--reorder": reorder,
+            "--mask": mask,
+            "--sampling": sampling,
+            "--patches": patches,
+            "--channels": channels,
+        }
+        _refuse(refused, what="a network that learned from stations, whose INPUT says it all")
+        _predict_stations(checkpoint, source, target, batch_size=batch_size, overwrite=overwrite)
+        return
 
     if is_dataset_path(target):
         _refuse(
@@ -254,10 +270,20 @@ def plot(
             rich_help_panel=_HOW,
         ),
     ] = None,
+    edges: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Draw the edges between each station and so many of its nearest ones; a globe has "
+            "a button for them.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     projection: Annotated[
         Projection | None,
         typer.Option(
-            help="Of a map or a film. Without it, mollweide, whose areas are true.",
+            help="Of a map or a film. Without it, mollweide, whose areas are true; stations fill "
+            "a map of their region.",
             rich_help_panel=_HOW,
         ),
     ] = None,
@@ -350,6 +376,8 @@ def plot(
 
     [b]deepsphere plot sst.nc globe.html --times 2015-01:2016-12[/b]
 
+    [b]deepsphere plot stations.csv map.png --channel tmax --times 2014-01-01 --edges 20[/b]
+
     [b]deepsphere plot sst.nc waves.png --kind hovmoller --band -5,5[/b]
     """
     from deepsphere.experiments.picture_files import plot_file
@@ -364,6 +392,7 @@ def plot(
         channel=channel,
         kind=kind.value,
         band_deg=_pair("--band", band, "-5,5"),
+        edges=edges,
         projection=projection.value if projection else None,
         center=_pair("--center", center, "-60,20"),
         coastlines=coastlines,
@@ -408,11 +437,29 @@ def _pair(option: str, text: str | None, example: str) -> tuple[float, float] | 
     return first, second
 
 
-def _refuse(options: Mapping[str, object]) -> None:
-    """Refuse options of signals without coordinates for fields that have them."""
+def _predict_stations(
+    checkpoint: Path, source: Path, target: Path, *, batch_size: int, overwrite: bool
+) -> None:
+    """Map a file of stations to a file of predictions, and say what was done."""
+    from deepsphere.experiments.station_files import predict_stations_file
+
+    summary = predict_stations_file(
+        checkpoint, source, target, batch_size=batch_size, overwrite=overwrite, progress=True
+    )
+    for note in summary.notes:
+        say(note)
+    unseen = f" ({summary.num_unseen:,} not in the training)" if summary.num_unseen else ""
+    say(
+        f"{', '.join(summary.names)} predicted for {summary.num_times:,} times at "
+        f"{summary.num_stations:,} stations{unseen}, written to {summary.path}"
+    )
+
+
+_OF_FIELDS = "an OUTPUT that keeps coordinates, which say where the fields are; or write .npz"
+
+
+def _refuse(options: Mapping[str, object], *, what: str = _OF_FIELDS) -> None:
+    """Refuse options that are those of other signals."""
     given = [name for name, value in options.items() if value]
     if given:
-        raise ValueError(
-            f"{given[0]} must not be given with an OUTPUT that keeps coordinates, which say where "
-            "the fields are; leave it out, or write .npz"
-        )
+        raise ValueError(f"{given[0]} must not be given with {what}; leave it out")

@@ -185,6 +185,38 @@ class SimulatedFields:
         return values
 
 
+def travelling_waves(
+    plan: WeatherPlan, sampling: Sampling, positions: Int[np.ndarray, "times"]
+) -> Float[np.ndarray, "times vertices 2"]:
+    """The waves of simulated weather alone: without a climate, and of unit variance.
+
+    Parameters
+    ----------
+    plan
+        What is simulated; its land is not looked at.
+    sampling
+        Where.
+    positions
+        Steps since the weather began, from 0, the last of them the largest.
+
+    Returns
+    -------
+    Float[np.ndarray, "times vertices 2"]
+        A field and the one that follows it a quarter of a wave behind.
+
+    Examples
+    --------
+    >>> from deepsphere.sampling import Healpix
+    >>> travelling_waves(WeatherPlan(), Healpix(4), np.arange(8)).shape
+    (8, 192, 2)
+    """
+    waves = _wave_coefficients(plan, int(positions[-1]) + 1)[positions]
+    return np.stack(
+        [waves[:, channel] @ _harmonics(sampling, plan.max_degree).T for channel in range(2)],
+        axis=-1,
+    )
+
+
 @lru_cache(maxsize=4)
 def _harmonics(sampling: Sampling, max_degree: int) -> np.ndarray:
     """Harmonics at the vertices, without the constant one."""

@@ -16,13 +16,14 @@ from deepsphere.experiments.climate_record import ClimateKey, ClimateRecord
 from deepsphere.experiments.climate_rows import ClimateMeasured, row_names
 from deepsphere.experiments.climate_run import run_network
 from deepsphere.experiments.config import short_hash
-from deepsphere.experiments.network_costs import TableCosts, kept_costs
+from deepsphere.experiments.network_costs import TableCosts
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import check_claim_names
-from deepsphere.experiments.run_progress import RunProgress, run_progress
-from deepsphere.experiments.training_record import read_record, training_fingerprint
-from deepsphere.experiments.training_run import RECORD_FILE, check_machine
+from deepsphere.experiments.run_progress import RunProgress
+from deepsphere.experiments.table_run import run_table
+from deepsphere.experiments.training_record import kept, training_fingerprint
+from deepsphere.experiments.training_run import check_machine
 
 
 def check_run(recipe: ClimateRecipe, options: RunOptions, data: Path | None) -> None:
@@ -115,36 +116,26 @@ def measure_climate(
     """
     recipe = recipe.on_maps_of(data)
     runs = output / RUN_FOLDER
-    records: dict[ClimateKey, ClimateRecord] = {}
     expected = {
-        network.name: training_fingerprint(recipe, network, fingerprint)
-        for network in recipe.networks
+        key: training_fingerprint(recipe, key.network, fingerprint) for key in run_keys(recipe)
     }
-    for key in run_keys(recipe):
-        path = runs / key.folder / RECORD_FILE
-        record = read_record(path, expected[key.network.name], ClimateRecord)
-        if record is not None:
-            records[key] = record
-    missing = [key for key in run_keys(recipe) if key not in records]
-    num_epochs = max(recipe.training_of(network).epochs for network in recipe.networks)
-    with run_progress(len(missing), num_epochs, shown=options.progress) as progress:
+
+    def prepare(progress: RunProgress, any_missing: bool) -> tuple[EventParts, TableCosts | None]:
         parts = open_parts(recipe, data=data)
         costs = _costs(recipe, runs, parts, fingerprint, progress)
-        if missing:
-            parts = keep_parts(parts, progress.announce)
-        for key in missing:
-            progress.announce(f"{key.title}: building graphs")
-            records[key] = run_network(
-                recipe,
-                key,
-                parts,
-                folder=runs / key.folder,
-                fingerprint=expected[key.network.name],
-                options=RunOptions(options.accelerator, options.devices, options.precision),
-                callbacks=[progress.callback(key.title)],
-            )
+        return (keep_parts(parts, progress.announce) if any_missing else parts), costs
+
+    records, (parts, costs) = run_table(
+        expected,
+        runs,
+        record_type=ClimateRecord,
+        num_epochs=max(recipe.training_of(network).epochs for network in recipe.networks),
+        prepare=prepare,
+        run=lambda key, prepared, **how: run_network(recipe, key, prepared[0], **how),
+        options=options,
+    )
     return ClimateMeasured(
-        records={key: records[key] for key in run_keys(recipe)},
+        records=records,
         costs=costs,
         class_names=tuple(parts.train.class_names),
         num_maps=parts.num_maps,
@@ -174,4 +165,4 @@ def _costs(
         fingerprint=expected,
         announce=progress.announce,
     )
-    return kept_costs(runs / "costs.json", expected, measure)
+    return kept(runs / "costs.json", expected, TableCosts, measure)

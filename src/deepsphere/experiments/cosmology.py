@@ -17,13 +17,14 @@ from deepsphere.experiments.cosmology_data import (
 from deepsphere.experiments.cosmology_record import CosmologyKey, CosmologyRecord
 from deepsphere.experiments.cosmology_rows import CosmologyMeasured, row_names
 from deepsphere.experiments.cosmology_run import num_outputs_of, run_network
-from deepsphere.experiments.network_costs import TableCosts, kept_costs
+from deepsphere.experiments.network_costs import TableCosts
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import check_claim_names
-from deepsphere.experiments.run_progress import RunProgress, run_progress
-from deepsphere.experiments.training_record import read_record, training_fingerprint
-from deepsphere.experiments.training_run import RECORD_FILE, check_machine
+from deepsphere.experiments.run_progress import RunProgress
+from deepsphere.experiments.table_run import run_table
+from deepsphere.experiments.training_record import kept, read_record, training_fingerprint
+from deepsphere.experiments.training_run import check_machine
 
 
 def check_run(recipe: CosmologyRecipe, options: RunOptions, data: Path | None) -> None:
@@ -118,35 +119,28 @@ def measure_cosmology(
     CosmologyMeasured
     """
     runs = output / RUN_FOLDER
-    records: dict[CosmologyKey, CosmologyRecord] = {}
     expected = {
-        network.name: training_fingerprint(recipe, network, fingerprint)
-        for network in recipe.networks
+        key: training_fingerprint(recipe, key.network, fingerprint) for key in run_keys(recipe)
     }
-    for key in run_keys(recipe):
-        path = runs / key.folder / RECORD_FILE
-        record = read_record(path, expected[key.network.name], CosmologyRecord)
-        if record is not None:
-            records[key] = record
-    missing = [key for key in run_keys(recipe) if key not in records]
-    num_epochs = max(recipe.training_of(network).epochs for network in recipe.networks)
-    with run_progress(len(missing), num_epochs, shown=options.progress) as progress:
+
+    def prepare(
+        progress: RunProgress, any_missing: bool
+    ) -> tuple[MapParts, TableCosts | None, dict[str, CosmologyRecord]]:
         parts = open_map_splits(recipe, output, data=data, announce=progress.announce)
         costs = _costs(recipe, runs, parts, fingerprint, progress)
-        baselines = _baselines(recipe, runs, parts, fingerprint, progress)
-        for key in missing:
-            progress.announce(f"{key.title}: building graphs")
-            records[key] = run_network(
-                recipe,
-                key,
-                parts,
-                folder=runs / key.folder,
-                fingerprint=expected[key.network.name],
-                options=RunOptions(options.accelerator, options.devices, options.precision),
-                callbacks=[progress.callback(key.title)],
-            )
+        return parts, costs, _baselines(recipe, runs, parts, fingerprint, progress)
+
+    records, (parts, costs, baselines) = run_table(
+        expected,
+        runs,
+        record_type=CosmologyRecord,
+        num_epochs=max(recipe.training_of(network).epochs for network in recipe.networks),
+        prepare=prepare,
+        run=lambda key, prepared, **how: run_network(recipe, key, prepared[0], **how),
+        options=options,
+    )
     return CosmologyMeasured(
-        records={key: records[key] for key in run_keys(recipe)},
+        records=records,
         baselines=baselines,
         costs=costs,
         class_names=tuple(parts.train.class_names),
@@ -178,7 +172,7 @@ def _costs(
         fingerprint=expected,
         announce=progress.announce,
     )
-    return kept_costs(runs / "costs.json", expected, measure)
+    return kept(runs / "costs.json", expected, TableCosts, measure)
 
 
 def _baselines(

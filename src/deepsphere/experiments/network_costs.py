@@ -4,15 +4,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from deepsphere.data.files import write_atomically
 from deepsphere.experiments.memory import added_megabytes
 from deepsphere.experiments.networks_config import CostsSection, NetworkTraining
 from deepsphere.experiments.options import cpu_threads
@@ -259,33 +257,6 @@ def measure_costs(
             step_megabytes=weigh(network.name),
         )
     return TableCosts(fingerprint=fingerprint, networks=found)
-
-
-def kept_costs(path: Path, fingerprint: str, measure: Callable[[], TableCosts]) -> TableCosts:
-    """The costs in a file, or, where they are not there or of others, measured and written.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    fingerprint
-        That they have to have.
-    measure
-        Called where they do not.
-
-    Returns
-    -------
-    TableCosts
-    """
-    try:
-        found = TableCosts.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        found = None
-    if found is None or found.fingerprint != fingerprint:
-        found = measure()
-        with write_atomically(path, overwrite=True) as temporary:
-            temporary.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return found
 
 
 def training_step(model: nn.Module, network: CostedNetwork, batch_size: int) -> Callable[[], None]:

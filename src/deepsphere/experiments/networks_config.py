@@ -46,7 +46,9 @@ class NetworkTraining(Section):
         Passes over the training data, and signals a step.
     most_epochs
         No network is trained longer, whatever its own values say; no bound where it is not given.
-    learning_rate, weight_decay, schedule, optimizer, epsilon, momentum, step_epochs, step_factor
+    learning_rate, weight_decay, schedule, step_epochs, step_factor
+        As in `deepsphere.training.Optimization`.
+    optimizer, epsilon, momentum, smoothing
         As in `deepsphere.training.Optimization`.
     num_threads
         Threads of the CPU; torch's own choice where it is not given.
@@ -58,9 +60,10 @@ class NetworkTraining(Section):
     learning_rate: Positive = 5e-3
     weight_decay: NotNegative = 1e-2
     schedule: Literal["one_cycle", "cosine", "constant", "step"] = "one_cycle"
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd", "rmsprop"] = "adamw"
     epsilon: Positive = 1e-8
     momentum: Fraction = 0.9
+    smoothing: Fraction = 0.99
     step_epochs: Count = 10
     step_factor: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.1
     num_threads: Count | None = None
@@ -125,6 +128,42 @@ class CostsSection(Section):
     seconds: NotNegative = 20.0
     num_threads: Count | None = None
     beside: Annotated[tuple[str, ...], BeforeValidator(tuple_of_list)] = ()
+
+
+class Comparison(Section):
+    """Two rows of the table whose errors are compared.
+
+    Parameters
+    ----------
+    network
+        Name of a network.
+    rival
+        Name of another one, or of an answer without a network.
+    """
+
+    network: str
+    rival: str
+
+    def check(self, networks: Sequence[str], others: Sequence[str]) -> None:
+        """Raise unless both are rows of the table.
+
+        Parameters
+        ----------
+        networks
+            Names of all networks.
+        others
+            Names of the rows without one.
+
+        Raises
+        ------
+        ValueError
+            If one is not.
+        """
+        if self.network not in networks:
+            raise ValueError(f"comparisons must be of {', '.join(networks)}, got {self.network!r}")
+        known = [*networks, *others]
+        if self.rival not in known:
+            raise ValueError(f"comparisons must be with {', '.join(known)}, got {self.rival!r}")
 
 
 def check_networks_differ(networks: Sequence[NamedNetwork]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from jaxtyping import Float
 from rich.progress import Progress, TaskID
 
 from deepsphere.data.files import require_writable, write_atomically
@@ -22,8 +23,9 @@ from deepsphere.experiments.picture_sources import (
     frame_statistics,
     open_frames,
 )
+from deepsphere.graph import SphereGraph, build_graph
 from deepsphere.plotting.cells import color_limits
-from deepsphere.plotting.projections import ProjectionName
+from deepsphere.plotting.projections import ProjectionName, View
 from deepsphere.plotting.style import SEQUENTIAL
 from deepsphere.training.progress import open_bar
 
@@ -68,6 +70,7 @@ def plot_file(
     channel: int | str = 0,
     kind: PictureKind = "map",
     band_deg: tuple[float | int, float | int] | None = None,
+    edges: int | None = None,
     projection: ProjectionName | None = None,
     center: tuple[float | int, float | int] | None = None,
     coastlines: Path | str | None = None,
@@ -107,8 +110,12 @@ def plot_file(
         ``"map"``, or ``"hovmoller"`` for the mean over a band of latitude by longitude and time.
     band_deg
         South and north of the band of a Hovmöller diagram; None for (−5, 5).
+    edges
+        Draw the edges between each vertex and so many of its nearest ones, on maps of stations and
+        on globes; None for no edges.
     projection
-        Of maps and films; None for Mollweide.
+        Of maps and films; None for Mollweide. Maps of stations show the region that they fill where
+        neither this nor the center is given.
     center
         Longitude and latitude of the middle, degrees.
     coastlines
@@ -146,6 +153,7 @@ def plot_file(
         kind,
         {
             "--band": band_deg,
+            "--edges": edges,
             "--projection": projection,
             "--center": center,
             "--coastlines": coastlines,
@@ -169,12 +177,13 @@ def plot_file(
         look: dict[str, Any] = {"cmap": cmap, "vmin": low, "vmax": high, "coastlines": None}
         if shores is not None:
             look["coastlines"] = shores.coastlines
-        elif coastlines is None:
+        elif coastlines is None and not frames.are_stations:
             look["coastlines"] = coastlines_of_missing(statistics.present, frames.sampling)
             notes = () if look["coastlines"] is None else (_OF_MISSING,)
         look |= {
             name: value
             for name, value in (
+                ("graph", _graph_of(frames, target, edges)),
                 ("center", center),
                 ("projection", projection),
                 ("frames_per_second", frames_per_second),
@@ -207,14 +216,14 @@ def _check_options(target: Path, kind: str, options: Mapping[str, object]) -> No
             f"output must end in .png, .svg or .pdf for a Hovmöller diagram, got {target.name}; "
             "rename it"
         )
-    what, useless = "a map", ["--band", "--frames-per-second"]
+    what, useless = "a map", ["--band", "--frames-per-second"]  # with edges between stations
     if kind == "hovmoller":
         what = "a Hovmöller diagram"
-        useless = ["--projection", "--center", "--coastlines", "--frames-per-second"]
+        useless = ["--edges", "--projection", "--center", "--coastlines", "--frames-per-second"]
     elif suffix in _GLOBES:
         what, useless = "a globe", ["--band", "--projection"]
     elif suffix in _FILMS:
-        what, useless = "a film", ["--band"]
+        what, useless = "a film", ["--band", "--edges"]
     for name in useless:
         if options[name] is not None:
             raise ValueError(
@@ -259,27 +268,66 @@ def _chosen(
     return frames.take(chosen).in_memory()
 
 
+def _graph_of(frames: FieldFrames, target: Path, edges: int | None) -> SphereGraph | None:
+    """The graph of nearest neighbors whose edges are to be drawn."""
+    if edges is None:
+        return None
+    if not frames.are_stations and target.suffix.lower() not in _GLOBES:
+        raise ValueError(
+            f"--edges must be given for stations, or for a globe (.html), got {edges} for a map of "
+            "cells; leave it out"
+        )
+    if not 1 <= edges < frames.sampling.num_vertices:
+        raise ValueError(
+            f"--edges must be between 1 and {frames.sampling.num_vertices - 1}, one less than the "
+            f"vertices, got {edges}"
+        )
+    return build_graph(
+        frames.sampling, num_neighbors=edges, weights="gaussian", disconnected="allow"
+    )
+
+
 def _write_maps(
     target: Path, frames: FieldFrames, look: Mapping[str, Any], title: str, *, overwrite: bool
 ) -> None:
     """One map, or a page of them."""
-    from deepsphere.plotting import plot_map, plot_maps
+    from deepsphere.plotting import plot_map, plot_maps, plot_station_maps, plot_stations
 
     values = frames.read()
     is_narrow = len(frames) == 1 and look.get("projection") == "orthographic"
     unit = frames.label(_NARROW_LABEL_WIDTH if is_narrow else _LABEL_WIDTH)
+    if frames.are_stations:
+        look, draw_one, draw_all = _station_look(look), plot_stations, plot_station_maps
+    else:
+        draw_one, draw_all = plot_map, plot_maps
     if len(frames) == 1:
         title = title or frames.title(0)
-        figure = plot_map(values[0], frames.sampling, title=title, unit=unit, **look)
+        figure = draw_one(values[0], frames.sampling, title=title, unit=unit, **look)
     else:
-        names = frames.labels
-        if len(set(names)) < len(names):  # the same time twice
-            names = tuple(f"{name} ({number})" for number, name in enumerate(names))
-        maps = dict(zip(names, values, strict=True))
         title = title or frames.name_and_place
-        figure = plot_maps(maps, frames.sampling, title=title, unit=unit, **look)
+        figure = draw_all(_named(frames, values), frames.sampling, title=title, unit=unit, **look)
     with write_atomically(target, overwrite=overwrite) as temporary:
         figure.savefig(temporary, dpi=_DOTS_PER_INCH)
+
+
+def _named(
+    frames: FieldFrames, values: Float[np.ndarray, "frames vertices"]
+) -> dict[str, Float[np.ndarray, "vertices"]]:
+    """The frames by their times."""
+    names = frames.labels
+    if len(set(names)) < len(names):  # the same time twice
+        names = tuple(f"{name} ({number})" for number, name in enumerate(names))
+    return dict(zip(names, values, strict=True))
+
+
+def _station_look(look: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a map of stations: the map of their region unless one is asked for."""
+    options = dict(look)
+    asked = {name: options.pop(name) for name in ("projection", "center") if name in options}
+    if asked:
+        view = View(asked.get("projection", "mollweide"), center=asked.get("center", (0.0, 0.0)))
+        options["view"] = view
+    return options
 
 
 def _write_film(
@@ -313,14 +361,22 @@ def _write_globe(
 ) -> None:
     """A globe that can be turned, with a slider where there are several times."""
     from deepsphere.plotting import globe
+    from deepsphere.plotting.stations import station_view
     from deepsphere.plotting.time_globe import time_globe
 
     values = frames.read()
-    if len(frames) == 1:
+    if len(frames) == 1 or frames.are_stations:
         options = {name: value for name, value in look.items() if name != "frames_per_second"}
-        options |= {"unit": frames.label(_LABEL_WIDTH), "title": title or frames.title(0)}
-        figure = globe(values[0], frames.sampling, **options)
+        view, region = station_view(frames.sampling)
+        if frames.are_stations and region is not None:
+            options.setdefault("center", view.center)
+        shown: Any = values[0] if len(frames) == 1 else _named(frames, values)
+        title = title or (frames.title(0) if len(frames) == 1 else frames.name_and_place)
+        unit = frames.label(_LABEL_WIDTH)
+        figure = globe(shown, frames.sampling, unit=unit, title=title, **options)
     else:
+        if look.get("graph") is not None:
+            raise ValueError("--edges must be given for one time, or for stations; leave it out")
         # the colour scale stands beside the globe, where there is room for the unit alone
         title = title or ", ".join(word for word in (frames.long_name, frames.place) if word)
         options = {**look, "unit": frames.unit, "title": title}

@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float, Int
 
 from deepsphere.data import SignalFile, read_signals
 from deepsphere.data.readers import Ordering, read_flags
+from deepsphere.data.station_recognition import holds_stations
+from deepsphere.data.station_tables import read_stations
 from deepsphere.experiments.frame_choice import coordinate_text, dates_of, places_between
 from deepsphere.fields import Fields, from_xarray, is_dataset_path, open_dataset
 from deepsphere.fields.values import is_time
@@ -44,6 +46,8 @@ class FieldFrames:
         A short text for each frame, "" where there is nothing to tell.
     load
         Gives the frames at some indices, shape (n, vertices); missing values are NaN.
+    are_stations
+        Whether the vertices are stations, to be drawn as dots where they stand.
     """
 
     sampling: Sampling
@@ -55,6 +59,7 @@ class FieldFrames:
     times: np.ndarray | None
     labels: tuple[str, ...]
     load: Callable[[Int[np.ndarray, "n"]], Float[np.ndarray, "n vertices"]]
+    are_stations: bool = False
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -190,8 +195,8 @@ def open_frames(
     Parameters
     ----------
     source
-        See `deepsphere.data.read_signals`. Of netCDF files and Zarr stores only what is drawn is
-        read.
+        Signals (`deepsphere.data.read_signals`), or a file of stations (`read_stations`). Of
+        netCDF files and Zarr stores only what is drawn is read.
     channel
         Name of the variable or channel, or its number.
     sampling
@@ -217,6 +222,8 @@ def open_frames(
     """
     if is_dataset_path(source) and sampling is None and ordering is None:
         return _frames_of_dataset(source, str(channel), dict(at or {}))
+    if not at and sampling is None and holds_stations(source):
+        return _frames_of_stations(source, channel)
     if at:
         raise ValueError(
             f"--at must come with a .nc or .zarr file, whose dimensions have names, got {source}; "
@@ -269,6 +276,25 @@ def _frames_of_dataset(source: Path, channel: str, at: dict[str, str]) -> FieldF
         times,
         _labels(data, dim, count),
         lambda indices: _read_variable(fields, dim, indices),
+    )
+
+
+def _frames_of_stations(source: Path, channel: int | str) -> FieldFrames:
+    """The frames of a channel of stations: the times of their records."""
+    records = read_stations(source)
+    number = _channel_number(channel, records.channel_names, records.num_channels)
+    name = records.channel_names[number]
+    return FieldFrames(
+        records.sampling,
+        name,
+        name,
+        records.units[number],
+        "",
+        "time",
+        records.times,
+        tuple(time_labels(records.times, len(records))),
+        lambda indices: records.values[indices, :, number].astype(np.float64),
+        are_stations=True,
     )
 
 

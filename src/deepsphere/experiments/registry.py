@@ -19,6 +19,7 @@ from deepsphere.experiments.kernel_widths_config import KernelWidthsRecipe
 from deepsphere.experiments.map_spectra_config import MapSpectraRecipe
 from deepsphere.experiments.shapes_config import ShapesRecipe
 from deepsphere.experiments.spectrum_config import SpectrumRecipe
+from deepsphere.experiments.stations_config import StationsRecipe
 from deepsphere.experiments.weather_config import WeatherRecipe
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ RECIPE_TYPES: dict[str, type[Recipe]] = {
     "map-spectra": MapSpectraRecipe,
     "shapes": ShapesRecipe,
     "spectrum": SpectrumRecipe,
+    "stations": StationsRecipe,
     "weather": WeatherRecipe,
 }
 """The type of recipe of each experiment."""
@@ -198,6 +200,14 @@ _EXPERIMENTS: dict[str, _Place] = {
         measure="spectrum.measure_spectra",
         rows="spectrum.result_rows",
         write_report="spectrum_report.write_report",
+    ),
+    "stations": _Place(
+        check="stations.check_run",
+        fingerprint="stations.experiment_fingerprint",
+        measure="stations.measure_stations",
+        rows="stations_rows.result_rows",
+        write_report="stations_report.write_report",
+        notes="stations_rows.result_notes",
     ),
     "weather": _Place(
         check="weather.check_run",

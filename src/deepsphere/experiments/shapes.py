@@ -7,7 +7,7 @@ from pathlib import Path
 from deepsphere.data.mesh_projection import ProjectedShapes, project_shapes
 from deepsphere.data.shapes import ShapeSplits
 from deepsphere.experiments.config import short_hash
-from deepsphere.experiments.network_costs import TableCosts, kept_costs
+from deepsphere.experiments.network_costs import TableCosts
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import check_claim_names
@@ -23,7 +23,7 @@ from deepsphere.experiments.shapes_data import digest_of_shapes, open_splits, pr
 from deepsphere.experiments.shapes_record import ShapesKey, ShapesRecord
 from deepsphere.experiments.shapes_rows import ShapesMeasured, row_names, trained_under
 from deepsphere.experiments.shapes_run import build_domain, run_network
-from deepsphere.experiments.training_record import read_record, training_fingerprint
+from deepsphere.experiments.training_record import kept, read_record, training_fingerprint
 from deepsphere.experiments.training_run import RECORD_FILE, check_machine
 from deepsphere.sampling import sampling_from_spec
 
@@ -183,7 +183,7 @@ def _costs(
         fingerprint=expected,
         announce=progress.announce,
     )
-    return kept_costs(output / RUN_FOLDER / "costs.json", expected, measure)
+    return kept(output / RUN_FOLDER / "costs.json", expected, TableCosts, measure)
 
 
 def _run(

@@ -98,12 +98,20 @@ def _weather() -> Trainable:
     return Trainable(weather_single.train_request, weather_single.evaluate_one, "evaluate")
 
 
+def _stations() -> Trainable:
+    """Weather stations."""
+    from deepsphere.experiments import stations_single
+
+    return Trainable(stations_single.train_request, stations_single.evaluate_one, "evaluate")
+
+
 TRAINED: dict[str, Callable[[], Trainable]] = {
     "digits": _digits,
     "shapes": _shapes,
     "cosmology": _cosmology,
     "climate": _climate,
     "weather": _weather,
+    "stations": _stations,
 }
 """The experiments that train a network which is worth keeping, in the words of the command."""
 
@@ -114,6 +122,7 @@ _PROJECTIONS = {
     "patches": "cosmology",
     "events": "climate",
     "forecast": "weather",
+    "stations": "stations",
 }
 
 

@@ -1,6 +1,6 @@
 """What a training found out, in a file that tells whether it still belongs to the recipe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar, runtime_checkable
 
@@ -123,3 +123,37 @@ def read_record(path: Path, fingerprint: str, record_type: type[_Record]) -> _Re
     except (OSError, ValidationError):
         return None
     return record if record.fingerprint == fingerprint else None
+
+
+_Kept = TypeVar("_Kept", bound=BaseModel)
+
+
+def kept(path: Path, fingerprint: str, kind: type[_Kept], make: Callable[[], _Kept]) -> _Kept:
+    """What is in a file, or, where it is not there or of another recipe or data, made and written.
+
+    Parameters
+    ----------
+    path
+        Of the file, JSON.
+    fingerprint
+        That it has to have.
+    kind
+        A model with a ``fingerprint``.
+    make
+        Called where there is none.
+
+    Returns
+    -------
+    BaseModel
+        Of the kind.
+    """
+    try:
+        found = kind.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        found = None
+    if found is not None and getattr(found, "fingerprint", None) == fingerprint:
+        return found
+    made = make()
+    with write_atomically(path, overwrite=True) as temporary:
+        temporary.write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return made

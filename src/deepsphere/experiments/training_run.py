@@ -237,6 +237,7 @@ def optimization_of(training: NetworkTraining) -> Optimization:
         optimizer=training.optimizer,
         epsilon=training.epsilon,
         momentum=training.momentum,
+        smoothing=training.smoothing,
     )
 
 

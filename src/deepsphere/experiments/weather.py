@@ -3,16 +3,14 @@
 import time
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from deepsphere.data.files import write_atomically
 from deepsphere.experiments.config import short_hash
 from deepsphere.experiments.options import RunOptions
 from deepsphere.experiments.output import RUN_FOLDER
 from deepsphere.experiments.results import check_claim_names
-from deepsphere.experiments.run_progress import run_progress
-from deepsphere.experiments.training_record import read_record, training_fingerprint
-from deepsphere.experiments.training_run import RECORD_FILE, check_machine
+from deepsphere.experiments.run_progress import RunProgress
+from deepsphere.experiments.table_run import run_table
+from deepsphere.experiments.training_record import kept, training_fingerprint
+from deepsphere.experiments.training_run import check_machine
 from deepsphere.experiments.weather_config import WeatherNetwork, WeatherRecipe
 from deepsphere.experiments.weather_data import (
     WeatherParts,
@@ -135,35 +133,26 @@ def measure_weather(
     WeatherMeasured
     """
     runs = output / RUN_FOLDER
-    records: dict[WeatherKey, WeatherRecord] = {}
     expected = {
-        network.name: network_fingerprint(recipe, network, fingerprint)
-        for network in recipe.networks
+        key: network_fingerprint(recipe, key.network, fingerprint) for key in run_keys(recipe)
     }
-    for key in run_keys(recipe):
-        path = runs / key.folder / RECORD_FILE
-        record = read_record(path, expected[key.network.name], WeatherRecord)
-        if record is not None:
-            records[key] = record
-    missing = [key for key in run_keys(recipe) if key not in records]
-    num_epochs = max(recipe.training_of(network).epochs for network in recipe.networks)
-    with run_progress(len(missing), num_epochs, shown=options.progress) as progress:
+
+    def prepare(progress: RunProgress, any_missing: bool) -> tuple[WeatherParts, BaselineRecord]:
         parts = open_parts(recipe, data=data, announce=progress.announce)
         progress.announce("forecasts without a network")
-        baselines = _baselines(recipe, runs / BASELINE_FILE, parts, fingerprint)
-        for key in missing:
-            progress.announce(f"{key.title}: building graphs")
-            records[key] = run_network(
-                recipe,
-                key,
-                parts,
-                folder=runs / key.folder,
-                fingerprint=expected[key.network.name],
-                options=RunOptions(options.accelerator, options.devices, options.precision),
-                callbacks=[progress.callback(key.title)],
-            )
+        return parts, _baselines(recipe, runs / BASELINE_FILE, parts, fingerprint)
+
+    records, (parts, baselines) = run_table(
+        expected,
+        runs,
+        record_type=WeatherRecord,
+        num_epochs=max(recipe.training_of(network).epochs for network in recipe.networks),
+        prepare=prepare,
+        run=lambda key, prepared, **how: run_network(recipe, key, prepared[0], **how),
+        options=options,
+    )
     return WeatherMeasured(
-        records={key: records[key] for key in run_keys(recipe)},
+        records=records,
         baselines=baselines,
         names=FieldNames.of(parts.series),
         notes=parts.notes,
@@ -181,19 +170,14 @@ def _baselines(
 ) -> BaselineRecord:
     """The forecasts without a network, those in the file or made now."""
     expected = f"{short_hash(_known_lags(recipe))}-{fingerprint}-{__version__}"
-    try:
-        found = BaselineRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        found = None
-    if found is not None and found.fingerprint == expected:
-        return found
-    start = time.perf_counter()
-    scores = score_baselines(recipe, parts)
-    record = BaselineRecord(
-        fingerprint=expected,
-        seconds=time.perf_counter() - start,
-        scores={name: lead_scores(of_name) for name, of_name in scores.items()},
-    )
-    with write_atomically(path, overwrite=True) as temporary:
-        temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return record
+
+    def score() -> BaselineRecord:
+        start = time.perf_counter()
+        scores = score_baselines(recipe, parts)
+        return BaselineRecord(
+            fingerprint=expected,
+            seconds=time.perf_counter() - start,
+            scores={name: lead_scores(of_name) for name, of_name in scores.items()},
+        )
+
+    return kept(path, expected, BaselineRecord, score)

@@ -17,6 +17,7 @@ from deepsphere.experiments.config import (
     tuple_of_list,
 )
 from deepsphere.experiments.networks_config import (
+    Comparison,
     NamedNetwork,
     NetworkTraining,
     check_networks_differ,
@@ -236,22 +237,6 @@ class WeatherNetwork(NamedNetwork):
         return self
 
 
-class Comparison(Section):
-    """Two rows of the table whose errors are compared.
-
-    Parameters
-    ----------
-    network
-        Name of a network.
-    rival
-        Name of another one, or of a forecast without a network: ``"climatology"``,
-        ``"persistence"``, ``"anomaly persistence"`` or ``"damped persistence"``.
-    """
-
-    network: str
-    rival: str
-
-
 class WeatherRecipe(Recipe):
     """Everything that the weather experiment needs to know.
 
@@ -302,15 +287,7 @@ class WeatherRecipe(Recipe):
                     "one is added; set data.learned_until = 'validation'"
                 )
         for comparison in self.comparisons:
-            if comparison.network not in names:
-                raise ValueError(
-                    f"comparisons must be of {', '.join(names)}, got {comparison.network!r}"
-                )
-            if comparison.rival not in [*names, *BASELINES]:
-                raise ValueError(
-                    f"comparisons must be with {', '.join([*names, *BASELINES])}, got "
-                    f"{comparison.rival!r}"
-                )
+            comparison.check(names, BASELINES)
         return self
 
     @property

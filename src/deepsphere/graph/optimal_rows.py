@@ -5,6 +5,7 @@ but nonnegative weights keep its spectrum in the right half plane.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,8 @@ _LARGEST_SPACING = 0.8
 _ROUNDING = 1e-13
 # Levels of spacing that share a kernel.
 _NUM_LEVELS = 24
+# Candidates that are nearer than this are all as near; radian.
+_SHORTEST_REACH = 1e-9
 # For the notice to those who wait: of a pair of candidates of a row.
 _SECONDS_PER_PAIR = 1.5e-7
 # Numbers in the matrices of the rows that are solved at once.
@@ -135,7 +138,7 @@ def nonnegative_rows(sampling: Sampling, *, num_neighbors: int | None = None) ->
     else:
         local, stencils = np.full(size, spacing), nearest_stencils(points, nearest)
     nugget = _UNEVEN_NUGGET if uneven else _NUGGET
-    pairs = float(stencils.size) * stencils.shape[1]
+    pairs = float(((stencils >= 0).sum(axis=1) ** 2).sum())
     announce(f"optimal weights of {sampling!r}", _SECONDS_PER_PAIR * pairs)
     values = _solve_rows(points, every, stencils, local, spacing_of_symbol=spacing, nugget=nugget)
     return _assembled(every, stencils, values, size)
@@ -198,26 +201,51 @@ def _solve_rows(
     nugget: float,
 ) -> Float[np.ndarray, "centers candidates"]:
     """The weights of each row; zero where a stencil has no candidate."""
-    low, high = math.log(spacing.min()), math.log(spacing.max())
-    level_of = np.zeros(len(centers), dtype=int)
-    if high - low > 1e-9:
-        level_of = np.minimum(
-            ((np.log(spacing) - low) / (high - low) * _NUM_LEVELS).astype(int), _NUM_LEVELS - 1
-        )
+    group, levels = _spacing_levels(spacing)
     offsets = points[stencils] - points[centers][:, None]
-    reach = np.where(stencils >= 0, np.linalg.norm(offsets, axis=2), 0.0)
+    reach = np.where(stencils >= 0, np.linalg.norm(offsets, axis=2), 0.0).max(axis=1)
+    number = (stencils >= 0).sum(axis=1)
+    # a kernel needs the fewer terms the nearer the candidates of its rows are
+    octave = np.ceil(np.log2(np.maximum(reach, _SHORTEST_REACH))).astype(int)
     values = np.zeros(stencils.shape)
-    per_chunk = max(1, _CHUNK // stencils.shape[1] ** 2)
-    for number in np.unique(level_of):
-        inside = np.flatnonzero(level_of == number)
-        middle = math.exp(low + (high - low) * (number + 0.5) / _NUM_LEVELS)
-        level = row_level(middle, spacing_of_symbol, nugget, float(reach[inside].max()))
-        for start in range(0, len(inside), per_chunk):
-            chunk = inside[start : start + per_chunk]
-            present = stencils[chunk] >= 0
-            matrices, vectors, scales = row_problems(offsets[chunk], present, level)
-            values[chunk] = scales * solve_nonnegative(matrices, vectors)
+    for chunk in _chunks(np.lexsort((number, octave, group)), octave, group, number):
+        row_group, farthest, most = group[chunk[0]], float(reach[chunk].max()), number[chunk].max()
+        level = row_level(float(levels[row_group]), spacing_of_symbol, nugget, farthest)
+        present = stencils[chunk, :most] >= 0
+        matrices, vectors, scales = row_problems(offsets[chunk, :most], present, level)
+        values[chunk, :most] = scales * solve_nonnegative(matrices, vectors)
     return values
+
+
+def _spacing_levels(
+    spacing: Float[np.ndarray, "centers"],
+) -> tuple[Int[np.ndarray, "centers"], Float[np.ndarray, "levels"]]:
+    """For each row the number of its level of spacing, and the spacing of each level."""
+    low, high = math.log(spacing.min()), math.log(spacing.max())
+    group = np.zeros(len(spacing), dtype=int)
+    if high - low > 1e-9:
+        group = ((np.log(spacing) - low) / (high - low) * _NUM_LEVELS).astype(int)
+        group = np.minimum(group, _NUM_LEVELS - 1)
+    return group, np.exp(low + (high - low) * (np.arange(_NUM_LEVELS) + 0.5) / _NUM_LEVELS)
+
+
+def _chunks(
+    order: Int[np.ndarray, "centers"],
+    octave: Int[np.ndarray, "centers"],
+    group: Int[np.ndarray, "centers"],
+    number: Int[np.ndarray, "centers"],
+) -> Iterator[Int[np.ndarray, "_"]]:
+    """Rows of one level and reach that are solved at once, those with few candidates first."""
+    kinds = np.stack([octave[order], group[order]])
+    borders = np.flatnonzero((np.diff(kinds, axis=1) != 0).any(axis=0)) + 1
+    for rows in np.split(order, borders):
+        start = 0
+        while start < len(rows):
+            # no row of the chunk has more candidates than its last one
+            pairs = number[rows[start:]].astype(float) ** 2 * np.arange(1, len(rows) - start + 1)
+            size = max(1, int(np.searchsorted(pairs, _CHUNK, side="right")))
+            yield rows[start : start + size]
+            start += size
 
 
 def row_problems(

@@ -27,7 +27,7 @@ from deepsphere.graph.sphere_graph import SphereGraph
 from deepsphere.layers.conv import ChebConv
 from deepsphere.layers.masked_signals import MaskedSignals, Signals, settled
 from deepsphere.layers.operator import LaplacianOperator
-from deepsphere.ops import sparse_product
+from deepsphere.ops import SparseOperator, chebyshev_filter, sparse_product
 from deepsphere.ops.backends import HALF_TYPES, is_autocast
 
 # Weights of the rescaled Laplacian, which are about one over the number of neighbors, below this
@@ -66,7 +66,11 @@ def masked_convolution(conv: ChebConv, signals: MaskedSignals) -> Signals:
     valid = signals.valid.reshape(*values.shape[:2], 1)
     with torch.autocast(device, enabled=False) if is_autocast(device) else nullcontext():
         weight = conv.chebyshev_weight().to(dtype)
-        out = _masked_filter(values, valid.to(dtype), weight, arrays, graph=conv.operator.graph)
+        flat, mask = _constants(conv.operator.graph, values), valid.to(dtype)
+        if _has_missing_neighbors(mask, flat, arrays):
+            out = _masked_filter(values, mask, weight, arrays, flat=flat)
+        else:
+            out = chebyshev_filter(values, weight, operator, backend=conv.backend)
         if conv.bias is not None:
             out = out + conv.bias.to(dtype)
     if conv.weight.dtype in HALF_TYPES:
@@ -105,19 +109,32 @@ def extend(signals: Signals, operator: LaplacianOperator, *, num_hops: int) -> S
         if isinstance(signals, Tensor):
             break
         values, valid = signals
-        dtype = arrays.values.dtype
-        known = torch.cat([values.to(dtype), valid.unsqueeze(-1).to(dtype)], dim=-1)
-        flat = known.reshape(math.prod(known.shape[:-2]), *known.shape[-2:])
+        known, dtype = valid.unsqueeze(-1), arrays.values.dtype
         # the diagonal meets zeros at the vertices that are asked for, the other entries are < 0
-        sums = sparse_product(flat, arrays.arrays()).reshape(known.shape)
-        weights = sums[..., -1:]
-        reached = (weights < -_LEAST_WEIGHT) & ~valid.unsqueeze(-1)
+        weights = _product(known.to(dtype), arrays)
+        reached = (weights < -_LEAST_WEIGHT) & ~known
         if not reached.any():
             break
-        means = sums[..., :-1] / torch.where(reached, weights, -1)
+        means = _product(values.to(dtype), arrays) / torch.where(reached, weights, -1)
         values = torch.where(reached, means.to(values.dtype), values)
         signals = settled(values, valid | reached.squeeze(-1))
     return signals
+
+
+def _product(values: Tensor, operator: SparseOperator) -> Tensor:
+    """The product of an operator with signals of any batch."""
+    flat = values.reshape(math.prod(values.shape[:-2]), *values.shape[-2:])
+    return sparse_product(flat, operator.arrays()).reshape(values.shape)
+
+
+def _has_missing_neighbors(mask: Tensor, flat: Tensor, arrays: tuple[Tensor, ...]) -> bool:
+    """Whether any valid vertex has lost a neighbor; else its graph is that of all vertices.
+
+    So it is once a mask has widened to all but the vertices that no edge joins to others, as far
+    stations of Gaussian weights.
+    """
+    lost = mask * sparse_product((1 - mask) * flat, arrays)
+    return bool((lost.abs() > _LEAST_WEIGHT).any())
 
 
 def _masked_filter(
@@ -126,24 +143,26 @@ def _masked_filter(
     weight: Tensor,
     arrays: tuple[Tensor, ...],
     *,
-    graph: SphereGraph,
+    flat: Tensor,
 ) -> Tensor:
     """The Chebyshev polynomials on the graph of what is valid (1, not 0, in the mask)."""
     # A and A_m are -1 on what a Laplacian takes to zero: what A makes of the rest of it is put back
     # on the diagonal, which leaves that of the valid neighbors only
-    flat = _constants(graph, mask)
     diagonal = mask * (-1 - sparse_product(mask * flat, arrays) / flat)
 
     def apply(values: Tensor) -> Tensor:
         return mask * torch.addcmul(sparse_product(values, arrays), diagonal, values)
 
-    before, now = signal, signal
-    out = signal @ weight[0]
+    basis = [signal]
     for order in range(1, weight.shape[0]):
-        step = apply(now)
-        before, now = now, step if order == 1 else 2 * step - before
-        out = out + now @ weight[order]
-    return out
+        step = apply(basis[-1])
+        basis.append(step if order == 1 else 2 * step - basis[-2])
+    if weight.shape[1] < weight.shape[2]:  # one product, where the basis is the smaller part
+        return torch.cat(basis, dim=-1) @ weight.flatten(0, 1)
+    out = (signal @ weight[0]).flatten(0, 1)
+    for values, factor in zip(basis[1:], weight[1:], strict=True):
+        out = torch.addmm(out, values.flatten(0, 1), factor)
+    return out.view(*signal.shape[:2], -1)
 
 
 def _constants(graph: SphereGraph, like: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """The published configurations by name, on the published samplings or any other pyramid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from torch import nn
 
 from deepsphere.graph.coarsening import Pyramid, build_pyramid
+from deepsphere.layers.masked_signals import MissingName
 from deepsphere.layers.pooling import PoolName, UnpoolName
 from deepsphere.models.classifier import FCN
 from deepsphere.models.climate_unet import ClimateUNet
@@ -217,6 +218,8 @@ def ghcn(
     kernel_size: int = 5,
     in_channels: int = 5,
     out_channels: int = 1,
+    channels: Sequence[int] = (50, 100, 100),
+    missing: MissingName = "raise",
 ) -> DenseRegressor | Regressor:
     """The regression on weather stations: tomorrow's temperature, or the day of the year.
 
@@ -233,6 +236,10 @@ def ghcn(
     in_channels : int
         5 previous days in the dense task.
     out_channels : int
+    channels : sequence of int
+        After each block.
+    missing : "raise" or "renormalize"
+        As in `UNet`.
 
     Returns
     -------
@@ -266,23 +273,25 @@ def ghcn(
             stations,
             in_channels=in_channels,
             out_channels=out_channels,
-            channels=(50, 100, 100),
+            channels=channels,
             kernel_size=kernel_size,
             affine=False,
             bias=True,
             head_bias=False,
+            missing=missing,
         )
     return Regressor(
         stations,
         in_channels=in_channels,
         out_channels=out_channels,
-        channels=(50, 100, 100),
+        channels=channels,
         kernel_size=kernel_size,
         readout="mean",
         activation="relu",
         last_upsampled=False,
         affine=False,
         bias=True,
+        missing=missing,
     )
 
 

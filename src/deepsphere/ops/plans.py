@@ -1,6 +1,7 @@
 """Plans of the tiled filter: made once per operator and order, and freed with the operator."""
 
 import weakref
+from collections.abc import Callable
 from ctypes import CDLL, POINTER, byref, c_double, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
@@ -19,8 +20,9 @@ _CACHE_SHARE = 0.6
 _DEFAULT_CACHE = 2**20
 # A halo of a compact tile adds about this share.
 _HALO = 1.4
-# Where fewer edges stay in a tile, consecutive vertices are not close: tiles are patches instead.
-_COMPACT, _SAMPLED_ROWS = 0.5, 2**14
+# Where fewer edges stay in a tile of consecutive vertices, patches grown along the edges are tried;
+# they are taken where at most so many of the edges that left their tile leave it still.
+_COMPACT, _FEWER_LEAVE, _SAMPLED_ROWS = 0.85, 0.8, 2**14
 # Beyond as many visits per edge and product larger tiles are tried, then none.
 _REDUNDANT = 3.0
 # Two signals' types as numbers of the C interface.
@@ -168,8 +170,8 @@ def _make_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, tile_size: int) 
     """The plan with the smallest tiles, from the given size on, that are not mostly halo."""
     num_vertices = half[0].shape[0] - 1
     while True:
-        is_ordered = steps == 0 or _share_inside(half, tile_size) >= _COMPACT
-        plan = _build(half, steps, tile_size, is_ordered=is_ordered)
+        order = None if steps == 0 else _patches(half, tile_size)
+        plan = _build(half, steps, tile_size, order)
         if plan is not None:
             if plan.visited_share <= _REDUNDANT:
                 return plan
@@ -182,9 +184,28 @@ def _make_plan(half: tuple[Tensor, Tensor, Tensor], steps: int, tile_size: int) 
         tile_size = min(4 * tile_size, _LARGEST_TILE)
 
 
-def _share_inside(half: tuple[Tensor, Tensor, Tensor], tile_size: int) -> float:
-    """The share of edges that stay in a tile of consecutive vertices, from a sample of rows."""
-    crow, col, _ = half
+def _patches(half: tuple[Tensor, Tensor, Tensor], tile_size: int) -> Tensor | None:
+    """The vertices in the order of patches of an operator; None where their own order is as good.
+
+    Tiles of consecutive vertices can be long, as rings of a grid, or in pieces, as stations in the
+    order of a table; and those of HEALPix can be pooled.
+    """
+    crow, col, _ = (array.contiguous() for array in half)
+    num_vertices = crow.shape[0] - 1
+    leaving = 1 - _share_inside(crow, col, lambda vertices: vertices // tile_size)
+    if leaving <= 1 - _COMPACT:
+        return None
+    order = torch.empty(num_vertices, dtype=torch.int32)
+    arguments = (num_vertices, crow.data_ptr(), col.data_ptr(), tile_size, order.data_ptr())
+    check_status(_library().ds_cluster_order(*arguments))
+    place = torch.empty_like(order)
+    place[order.long()] = torch.arange(num_vertices, dtype=torch.int32)
+    still = 1 - _share_inside(crow, col, lambda vertices: place[vertices] // tile_size)
+    return order if still <= _FEWER_LEAVE * leaving else None
+
+
+def _share_inside(crow: Tensor, col: Tensor, tile_of: Callable[[Tensor], Tensor]) -> float:
+    """The share of edges whose ends are in the same tile, from a sample of rows."""
     num_vertices = crow.shape[0] - 1
     rows = torch.linspace(0, num_vertices - 1, min(num_vertices, _SAMPLED_ROWS)).long()
     starts, degrees = crow[rows].long(), (crow[rows + 1] - crow[rows]).long()
@@ -192,22 +213,17 @@ def _share_inside(half: tuple[Tensor, Tensor, Tensor], tile_size: int) -> float:
     ends = degrees.cumsum(0)
     within = torch.arange(own.shape[0]) - (ends - degrees).repeat_interleave(degrees)
     neighbors = col[starts.repeat_interleave(degrees) + within].long()
-    inside = own // tile_size == neighbors // tile_size
+    inside = tile_of(own) == tile_of(neighbors)
     return float(inside.double().mean()) if inside.numel() else 1.0
 
 
 def _build(
-    half: tuple[Tensor, Tensor, Tensor], steps: int, tile_size: int, *, is_ordered: bool
+    half: tuple[Tensor, Tensor, Tensor], steps: int, tile_size: int, order: Tensor | None
 ) -> Plan | None:
     """A plan, or None where a tile would have more vertices than its numbers can count."""
     library = _library()
     crow, col, values = (array.contiguous() for array in half)
     num_vertices = crow.shape[0] - 1
-    order = None
-    if not is_ordered:
-        order = torch.empty(num_vertices, dtype=torch.int32)
-        arguments = (num_vertices, crow.data_ptr(), col.data_ptr(), tile_size, order.data_ptr())
-        check_status(library.ds_cluster_order(*arguments))
     handle = c_void_p()
     status = library.ds_plan_build(
         DTYPES[values.dtype],
@@ -228,7 +244,7 @@ def _build(
     library.ds_plan_describe(handle, numbers)
     assert handle.value is not None
     read, visited, num_bytes, _ = numbers
-    return Plan(handle.value, tile_size, is_ordered, read, visited, int(num_bytes))
+    return Plan(handle.value, tile_size, order is None, read, visited, int(num_bytes))
 
 
 def check_status(status: int) -> None:

@@ -149,6 +149,7 @@ def plot_station_maps(
     values: Mapping[str, Shaped[np.ndarray, "..."]],
     sampling: Sampling,
     *,
+    graph: SphereGraph | None = None,
     marked: Bool[np.ndarray, "..."] | None = None,
     view: View | None = None,
     cmap: str = SEQUENTIAL,
@@ -164,7 +165,7 @@ def plot_station_maps(
     ----------
     values
         By title, each of shape (stations,); NaN where there is none.
-    sampling, marked, view, cmap, vmin, vmax, unit, coastlines
+    sampling, graph, marked, view, cmap, vmin, vmax, unit, coastlines
         As for `plot_stations`; the colour scale spans all maps.
     title
         Above the maps.
@@ -176,7 +177,7 @@ def plot_station_maps(
     Raises
     ------
     ValueError
-        If there is no map, values or marks do not fit the sampling, or a choice is unknown.
+        If there is no map, values, marks or graph do not fit the sampling, or a choice is unknown.
 
     Examples
     --------
@@ -192,7 +193,7 @@ def plot_station_maps(
     figure = _plot_panels(
         values,
         sampling,
-        graph=None,
+        graph=graph,
         marked=marked,
         view=view,
         cmap=cmap,

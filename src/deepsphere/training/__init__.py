@@ -17,6 +17,11 @@ from deepsphere.training.rollout import rollout, rollouts
 from deepsphere.training.rollout_files import write_rollout, write_rollouts
 from deepsphere.training.seeding import seeded
 from deepsphere.training.shape_outputs import ShapeOutputs, compute_outputs
+from deepsphere.training.station_predictor import (
+    StationPredictor,
+    open_station_predictor,
+    station_predictor_of,
+)
 
 if TYPE_CHECKING:
     from deepsphere.training.data_module import SphericalImages
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from deepsphere.training.map_noise import MapNoise
     from deepsphere.training.module import SphereModule
     from deepsphere.training.shape_data import SphericalShapes
+    from deepsphere.training.station_data import StationData
 
 _LAZY = {
     "IterationSchedule": "iteration_schedule",
@@ -41,6 +47,7 @@ _LAZY = {
     "SphericalMaps": "map_data",
     "MapNoise": "map_noise",
     "SphericalShapes": "shape_data",
+    "StationData": "station_data",
     "FitResult": "fitting",
     "fit": "fitting",
     "SphereModule": "module",
@@ -80,6 +87,8 @@ __all__ = [
     "SphericalImages",
     "SphericalMaps",
     "SphericalShapes",
+    "StationData",
+    "StationPredictor",
     "compute_outputs",
     "evaluate_classifier",
     "evaluate_forecasts",
@@ -87,6 +96,7 @@ __all__ = [
     "forecaster_of",
     "load",
     "open_forecaster",
+    "open_station_predictor",
     "predict",
     "predict_patches",
     "read_metadata",
@@ -95,6 +105,7 @@ __all__ = [
     "rollouts",
     "save",
     "seeded",
+    "station_predictor_of",
     "write_rollout",
     "write_rollouts",
 ]

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 Schedule = Literal["one_cycle", "cosine", "constant", "step"]
-OptimizerName = Literal["adamw", "sgd"]
+OptimizerName = Literal["adamw", "sgd", "rmsprop"]
 
 
 @dataclass(frozen=True)
 class Optimization:
-    """AdamW or stochastic gradient descent, with a schedule of the learning rate.
+    """AdamW, stochastic gradient descent or RMSprop, with a schedule of the learning rate.
 
     ==========  ===================================================================================
     one_cycle   Rises from peak/25 to the peak over the first 30 % of all steps, falls to zero;
@@ -27,18 +27,21 @@ class Optimization:
     learning_rate
         The peak, positive.
     weight_decay
-        Not negative: decoupled decay of AdamW (which with 0 is Adam), L2 penalty of SGD.
+        Not negative: decoupled decay of AdamW (which with 0 is Adam), L2 penalty of the others.
     schedule
         One of the above.
     step_epochs, step_factor
         Of the schedule "step": epochs between drops, at least 1, and the factor in (0, 1].
     optimizer
-        "adamw" or "sgd".
+        "adamw", "sgd" or "rmsprop".
     epsilon
-        What AdamW adds to the root of the second moment, positive. 0.1, as in the published
-        experiments, makes it resemble SGD where gradients are small.
+        What AdamW and RMSprop add to the root of the second moment, positive. 0.1, as in the
+        published experiments, makes AdamW resemble SGD where gradients are small.
     momentum
         Of SGD, in [0, 1).
+    smoothing
+        Of RMSprop, in [0, 1): how much of its mean of squared gradients a step keeps (called decay
+        elsewhere).
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Optimization:
     optimizer: OptimizerName = "adamw"
     epsilon: float = 1e-8
     momentum: float = 0.9
+    smoothing: float = 0.99
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -88,6 +92,8 @@ class Optimization:
             raise ValueError(f"epsilon must be positive, got {self.epsilon}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"smoothing must be in [0, 1), got {self.smoothing}")
 
     @property
     def values(self) -> dict[str, Any]:
@@ -124,7 +130,7 @@ class Optimization:
                     optimizer,
                     max_lr=self.learning_rate,
                     total_steps=num_steps,
-                    cycle_momentum=self.optimizer == "adamw" or self.momentum > 0,
+                    cycle_momentum=self._has_momentum,
                 )
             case "cosine":
                 schedule = schedules.CosineAnnealingLR(optimizer, T_max=num_steps)
@@ -138,18 +144,20 @@ class Optimization:
             "lr_scheduler": {"scheduler": schedule, "interval": interval},
         }
 
+    @property
+    def _has_momentum(self) -> bool:
+        """Whether there is one that a schedule can change."""
+        return self.optimizer == "adamw" or (self.optimizer == "sgd" and self.momentum > 0)
+
     def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer, without its schedule."""
-        if self.optimizer == "sgd":
-            return torch.optim.SGD(
-                parameters,
-                lr=self.learning_rate,
-                momentum=self.momentum,
-                weight_decay=self.weight_decay,
-            )
-        return torch.optim.AdamW(
-            parameters,
-            lr=self.learning_rate,
-            eps=self.epsilon,
-            weight_decay=self.weight_decay,
-        )
+        common = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        match self.optimizer:
+            case "adamw":
+                return torch.optim.AdamW(parameters, eps=self.epsilon, **common)
+            case "sgd":
+                return torch.optim.SGD(parameters, momentum=self.momentum, **common)
+            case "rmsprop":
+                return torch.optim.RMSprop(
+                    parameters, alpha=self.smoothing, eps=self.epsilon, **common
+                )

@@ -1,0 +1,287 @@
+"""Which columns of a table say where, when and which station, and what dates they hold."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import Shaped
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Role = Literal["station", "name", "time", "lon", "lat", "elevation", "variable", "value"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+# Headers of tables that this library writes: exactly these come first, and channels follow.
+OWN_ROLES: dict[str, str] = {
+    "station": "station",
+    "name": "name",
+    "lon": "lon_deg",
+    "lat": "lat_deg",
+    "elevation": "elevation_m",
+    "time": "time",
+}
+
+# Letters and digits of headers, in lower case; the first that a table has is taken.
+_HEADERS: dict[str, str] = {
+    "station": "station stationid id staid stnid stn ghcnid ghcnd wmo wmoid wmono wmonumber usaf "
+    "stationcode stationnumber stationno idstation site siteid sitecode siteno locationid platform "
+    "platformid sensorid souid code fileid stationidentifier",
+    "name": "name stationname stname sitename city town location longname label nom station",
+    "time": "time date datetime timestamp dates obsdate obstime yyyymmdd dateutc datelocal valid "
+    "validtime observationdate observationtime day ymd",
+    "lon": "lon longitude long lng londeg longdeg longitudedeg londd londegrees longitudedegrees "
+    "longitudedegreeseast decimallongitude stationlon stationlongitude",
+    "lat": "lat latitude latdeg latitudedeg latdd latdegrees latitudedegrees "
+    "latitudedegreesnorth decimallatitude stationlat stationlatitude",
+    "elevation": "elevation elev elevm elevationm alt altm altitude altitudem height heightm "
+    "elevft elevationft altft altitudeft heightft elevationfeet altitudefeet elevationmeters masl",
+    "variable": "element variable parameter datatype elem",
+    "value": "value datavalue",
+}
+_DATE_PARTS = {
+    "year": ("year", "yr", "yyyy"),
+    "month": ("month", "mon", "mo"),
+    "day": ("day", "dy", "dd", "dom"),
+    "day_of_year": ("doy", "dayofyear", "yday", "jday", "julianday"),
+}
+_FEET = 0.3048
+_UNKNOWN_ELEVATIONS = (-999.0, -999.9, -9999.0, -9999.9, 9999.0, 9999.9, 99999.0, -99999.0)
+
+
+def find_roles(headers: Iterable[Any], given: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Which column plays which role.
+
+    Parameters
+    ----------
+    headers
+        Of the table.
+    given
+        Roles that are known: {"lon": "X"}.
+
+    Returns
+    -------
+    dict
+        Header of each role that is there.
+
+    Raises
+    ------
+    ValueError
+        If a role is unknown, or the table has no such column.
+
+    Examples
+    --------
+    >>> find_roles(["STATION", "DATE", "LONGITUDE", "LATITUDE", "TMAX"])["lon"]
+    'LONGITUDE'
+    """
+    headers = list(headers)
+    roles: dict[str, Any] = {}
+    for role, header in (given or {}).items():
+        if role not in ROLES:
+            raise ValueError(f"columns must name roles of {', '.join(ROLES)}, got {role!r}")
+        if header not in headers:
+            raise ValueError(
+                f"columns must be among {', '.join(map(str, headers))}, got {header!r} for {role}"
+            )
+        roles[role] = header
+    keys: dict[str, Any] = {}
+    for header in headers:
+        if header not in roles.values():
+            keys.setdefault(_key(header), header)
+    for role, text in _HEADERS.items():
+        if role in roles:
+            continue
+        for alias in text.split():
+            key = alias if alias in keys else f"{alias}s"
+            if key in keys and keys[key] not in roles.values():
+                roles[role] = keys[key]
+                break
+    if not {"variable", "value"} <= roles.keys():  # one is nothing without the other
+        for role in {"variable", "value"} - set(given or {}):
+            roles.pop(role, None)
+    return roles
+
+
+def station_headers(headers: Iterable[Any], roles: Mapping[str, Any]) -> list[Any]:
+    """Headers that may be those of identifiers, the likeliest first.
+
+    Parameters
+    ----------
+    headers
+        Of the table.
+    roles
+        Of columns, that which plays the one of the station first.
+
+    Returns
+    -------
+    list
+
+    Examples
+    --------
+    >>> station_headers(["city", "wmo", "id"], {"name": "city"})
+    ['id', 'wmo']
+    """
+    keys = {_key(header): header for header in headers if header != roles.get("name")}
+    first = [roles["station"]] if roles.get("station") in keys.values() else []
+    rest = [keys[alias] for alias in _HEADERS["station"].split() if alias in keys]
+    return list(dict.fromkeys([*first, *rest]))
+
+
+def date_parts(headers: Iterable[Any]) -> dict[str, Any]:
+    """Headers of the columns of year, month and day, as far as a table has them in this order.
+
+    A day without a month is that of the year.
+
+    Parameters
+    ----------
+    headers
+        Of the table.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> date_parts(["id", "YEAR", "MO", "DY", "T2M"])
+    {'year': 'YEAR', 'month': 'MO', 'day': 'DY'}
+    >>> date_parts(["id", "year", "doy"])
+    {'year': 'year', 'day': 'doy'}
+    """
+    keys = {_key(header): header for header in headers}
+    found = {
+        part: keys[next(name for name in names if name in keys)]
+        for part, names in _DATE_PARTS.items()
+        if any(name in keys for name in names)
+    }
+    if "year" not in found:
+        return {}
+    if "month" in found:
+        found.pop("day_of_year", None)
+        return found
+    found.pop("day", None)
+    return {"day" if part == "day_of_year" else part: each for part, each in found.items()}
+
+
+def as_texts(column: Any) -> "pd.Series":
+    """Identifiers as texts, whole numbers without a fraction, None where nothing stands.
+
+    Parameters
+    ----------
+    column
+        Of identifiers or names.
+
+    Returns
+    -------
+    pd.Series
+
+    Examples
+    --------
+    >>> as_texts([7.0, None, " 012 "]).tolist()
+    ['7', None, '012']
+    """
+    import pandas as pd
+
+    codes, unique = pd.factorize(pd.Series(column))
+    texts = [_as_text(one) for one in unique]
+    values = np.array([*(text or None for text in texts), None], object)
+    return pd.Series(values[codes], dtype=object)
+
+
+def as_numbers(column: Any) -> tuple[np.ndarray, str | None]:
+    """Numbers of a column, NaN for what is none.
+
+    Parameters
+    ----------
+    column
+        Of numbers, or of texts some of which are numbers.
+
+    Returns
+    -------
+    values, first_text
+        float64, and the first text that is no number and no customary word for nothing.
+
+    Examples
+    --------
+    >>> as_numbers(["1,5", "M", "x"])
+    (array([1.5, nan, nan]), 'x')
+    """
+    import pandas as pd
+
+    series = pd.Series(column).reset_index(drop=True)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(object)
+    if pd.api.types.is_numeric_dtype(series.dtype):
+        return series.to_numpy(np.float64, na_value=np.nan), None
+    codes, unique = pd.factorize(series)
+    numbers, first = [], None
+    for one in unique:
+        number = _as_number(one)
+        if number is None:
+            first = str(one) if first is None else first
+            number = np.nan
+        numbers.append(number)
+    return np.array([*numbers, np.nan], np.float64)[codes], first
+
+
+def elevations_m(column: Any, header: object) -> np.ndarray:
+    """Elevations in meters, NaN for the customary numbers that stand for nothing.
+
+    Parameters
+    ----------
+    column
+        Of elevations.
+    header
+        What the column is called; feet are recognised.
+
+    Returns
+    -------
+    ndarray
+        float64.
+
+    Examples
+    --------
+    >>> elevations_m([10.0, -999.9], "elev_ft")
+    array([3.048,   nan])
+    """
+    values, _ = as_numbers(column)
+    values = np.where(np.isin(values, _UNKNOWN_ELEVATIONS) | ~np.isfinite(values), np.nan, values)
+    is_feet = re.search(r"(ft|feet|foot)[)\]]?$", str(header).strip().lower()) is not None
+    return values * _FEET if is_feet else values
+
+
+def _key(header: Any) -> str:
+    """Letters and digits of a header, without a unit in brackets."""
+    text = str(header).lower()
+    if not re.search(r"(ft|feet)[)\]]$", text):
+        text = re.sub(r"[(\[].*[)\]]", "", text)
+    return re.sub(r"[^a-z0-9]", "", text)
+
+
+def _as_text(value: Any) -> str:
+    """An identifier as a text."""
+    if isinstance(value, float | np.floating) and value == int(value):
+        value = int(value)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return str(value).strip()
+
+
+# words for nothing, and a trace of rain, which is less than can be measured
+_NOTHING = {"", "m", "na", "n/a", "nan", "null", "none", "-", "--", ".", "missing", "*", "**", "//"}
+
+
+def _as_number(value: Any) -> float | None:
+    """A number, NaN for nothing, None for another text."""
+    text = str(value).strip()
+    if text.lower() in _NOTHING:
+        return float("nan")
+    if text in ("T", "t", "Tr", "trace"):
+        return 0.0
+    if re.fullmatch(r"[+-]?\d+,\d+", text):
+        text = text.replace(",", ".")
+    try:
+        return float(text)
+    except ValueError:
+        return None

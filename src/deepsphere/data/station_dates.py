@@ -1,0 +1,166 @@
+"""Dates of tables: of every kind that is beyond doubt, and of a format that is named."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+_ISO = re.compile(
+    r"\d{4}-\d{1,2}(-\d{1,2}([T ]\d{1,2}(:\d{2}){0,2}(\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?$"
+)
+_DIGITS = {8: "%Y%m%d", 6: "%Y%m", 4: "%Y"}
+_YEARS = (1500, 2400)
+
+
+def parse_times(values: Any, time_format: str | None = None) -> Shaped[np.ndarray, "rows"]:
+    """Times of a column: dates, ISO 8601, YYYYMMDD, or of a format that is named.
+
+    Parameters
+    ----------
+    values
+        A column of anything.
+    time_format
+        As of `strptime`, "%d/%m/%Y"; None where the order of day and month is beyond doubt.
+
+    Returns
+    -------
+    Shaped[np.ndarray, "rows"]
+        datetime64[s], NaT where nothing stands. The clock is that of the table: a time zone is
+        left out where it is the same in all rows.
+
+    Raises
+    ------
+    ValueError
+        If a text is no date, or could be two.
+
+    Examples
+    --------
+    >>> parse_times([20200131, 20200201])
+    array(['2020-01-31T00:00:00', '2020-02-01T00:00:00'], dtype='datetime64[s]')
+    """
+    import pandas as pd
+
+    column = pd.Series(values).reset_index(drop=True)
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_localize(None)
+    if column.dtype.kind == "M":
+        return column.to_numpy().astype("datetime64[s]")
+    codes, unique = pd.factorize(column)
+    parsed = _parse_unique(list(unique), time_format)
+    return np.append(parsed, np.datetime64("NaT", "s"))[codes]
+
+
+def times_of_parts(
+    year: Float[np.ndarray, "rows"],
+    month: Float[np.ndarray, "rows"] | None,
+    day: Float[np.ndarray, "rows"] | None,
+) -> Shaped[np.ndarray, "rows"]:
+    """Times of numbers of years, months and days.
+
+    Parameters
+    ----------
+    year
+        Of each row, NaN where nothing stands.
+    month
+        From 1; None for the first.
+    day
+        Of the month, or of the year where there is no month, from 1; None for the first.
+
+    Returns
+    -------
+    Shaped[np.ndarray, "rows"]
+        datetime64[s], NaT where nothing stands.
+
+    Raises
+    ------
+    ValueError
+        If they are no date.
+
+    Examples
+    --------
+    >>> times_of_parts(np.array([2020.0]), None, np.array([60.0]))
+    array(['2020-02-29T00:00:00'], dtype='datetime64[s]')
+    """
+    parts = [year, np.ones_like(year) if month is None else month]
+    parts.append(np.ones_like(year) if day is None else day)
+    known = np.isfinite(parts).all(axis=0)
+    times = np.full(len(year), np.datetime64("NaT", "s"))
+    years, months, days = (each[known].astype(np.int64) for each in parts)
+    starts = (12 * (years - 1970) + months - 1).astype("datetime64[M]")
+    dates = starts.astype("datetime64[D]") + (days - 1)
+    unit = "Y" if month is None else "M"
+    wrong = (months < 1) | (months > 12) | (days < 1)
+    wrong |= dates.astype(f"datetime64[{unit}]") != starts.astype(f"datetime64[{unit}]")
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            "year, month and day must be dates, got "
+            f"{years[first]}, {months[first]} and {days[first]}; mend or leave out such rows"
+        )
+    times[known] = dates
+    return times
+
+
+def _parse_unique(values: Sequence[Any], time_format: str | None) -> np.ndarray:
+    """Times of different values that are all of one kind."""
+    import pandas as pd
+
+    if not values:
+        return np.empty(0, "datetime64[s]")
+    if all(isinstance(one, int | float | np.number) for one in values):
+        values = [str(int(one)) if float(one).is_integer() else str(one) for one in values]
+    elif not all(isinstance(one, str) for one in values):
+        try:
+            return pd.to_datetime(pd.Series(values)).to_numpy().astype("datetime64[s]")
+        except (TypeError, ValueError) as error:
+            raise _no_time(values[0], str(error)) from error
+    texts = [one.strip() for one in values]
+    known = [text for text in texts if text.lower() not in ("", "nan", "nat", "na", "none")]
+    chosen, utc = time_format, False
+    if chosen is None and known:
+        chosen, utc = _format_of(known)
+    parsed = {text: np.datetime64("NaT", "s") for text in texts}
+    if known:
+        try:
+            stamps = pd.to_datetime(pd.Series(known), format=chosen, utc=utc, errors="coerce")
+        except (TypeError, ValueError) as error:
+            raise _no_time(known[0], str(error).split(". ")[0]) from error
+        wrong = np.flatnonzero(stamps.isna())
+        if len(wrong):
+            raise _no_time(known[wrong[0]], f"no day of the format {chosen}")
+        if isinstance(stamps.dtype, pd.DatetimeTZDtype):
+            stamps = stamps.dt.tz_localize(None)
+        parsed.update(zip(known, stamps.to_numpy().astype("datetime64[s]"), strict=True))
+    return np.array([parsed[text] for text in texts], "datetime64[s]")
+
+
+def _format_of(texts: Sequence[str]) -> tuple[str, bool]:
+    """Format of texts that are all written alike, and whether they are of several time zones."""
+    if all(_ISO.match(text) for text in texts):
+        zones = {
+            found[1] for text in texts if (found := re.search(r"(Z|[+-]\d\d:?\d\d)$", text[10:]))
+        }
+        return "ISO8601", len(zones) > 1
+    if all(re.fullmatch(r"\d{4}/\d{1,2}/\d{1,2}", text) for text in texts):
+        return "%Y/%m/%d", False
+    length = len(texts[0])
+    if length in _DIGITS and all(re.fullmatch(rf"\d{{{length}}}", text) for text in texts):
+        years = [int(text[:4]) for text in texts]
+        if _YEARS[0] <= min(years) and max(years) <= _YEARS[1]:
+            return _DIGITS[length], False
+    odd = next((text for text in texts if not _ISO.match(text)), texts[0])
+    raise _no_time(odd, "")
+
+
+def _no_time(value: Any, reason: str) -> ValueError:
+    """The error of something that is no date, or could be two."""
+    because = f" ({reason})" if reason else ""
+    return ValueError(
+        f"time must be a date such as 2020-01-31 or 20200131, got {value!r}{because}; name the "
+        "format of others: time_format='%d/%m/%Y' where the day comes first, '%m/%d/%Y' where the "
+        "month does"
+    )

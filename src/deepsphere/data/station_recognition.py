@@ -1,0 +1,57 @@
+"""Whether a file holds records of stations, without reading all of it."""
+
+import os
+import zipfile
+from pathlib import Path
+
+from deepsphere.data.ghcn import is_ghcn
+from deepsphere.data.station_columns import date_parts, find_roles
+from deepsphere.data.station_files import OWN_MARK, StationFileError, read_headers
+
+_TEXTS = (".csv", ".tsv", ".txt", ".dat", ".psv")
+
+
+def holds_stations(path: str | os.PathLike[str]) -> bool:
+    """Whether `read_stations` is what reads a file: it says where and when by name.
+
+    Parameters
+    ----------
+    path
+        Files of GHCN-Daily, a parquet table, a text table with columns of longitude, latitude and
+        time, or arrays (.npz) of such names. Fields with coordinates (.nc, .zarr) are none.
+
+    Returns
+    -------
+    bool
+        False as well where there is no such file, or it cannot be opened.
+
+    Examples
+    --------
+    >>> holds_stations("SZ000006717.dly"), holds_stations("maps.npy")
+    (True, False)
+    """
+    path = Path(path)
+    try:
+        if is_ghcn(path):
+            return True
+        if not path.is_file():
+            return False
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return True
+        if path.suffix.lower() == ".npz":
+            names = _archive_names(path)
+        elif any(suffix.lower() in _TEXTS for suffix in path.suffixes):
+            names = read_headers(path)
+        else:
+            return False
+    except (OSError, ValueError, zipfile.BadZipFile, StationFileError):
+        return False
+    roles = find_roles(names)
+    has_time = "time" in roles or len(date_parts(names)) == 3
+    return OWN_MARK in names or (has_time and "lon" in roles and "lat" in roles)
+
+
+def _archive_names(path: Path) -> list[str]:
+    """Names of the arrays of an archive."""
+    with zipfile.ZipFile(path) as archive:
+        return [Path(name).stem for name in archive.namelist()]

@@ -1,0 +1,74 @@
+"""Networks for stations, from their graph."""
+
+from typing import Any, Literal, get_args
+
+from torch import nn
+
+from deepsphere.data.station_objectives import StationObjective
+from deepsphere.graph import build_pyramid
+from deepsphere.models.presets import ghcn
+from deepsphere.models.unet import UNet
+from deepsphere.sampling import Sampling
+
+StationModel = Literal["ghcn", "unet"]
+
+_UNET_CHANNELS = (32, 64, 128)
+
+
+def station_network(
+    model: StationModel,
+    sampling: Sampling,
+    objective: StationObjective,
+    *,
+    graph: dict[str, Any],
+    **options: Any,
+) -> nn.Module:
+    """A network for an objective, that takes missing values.
+
+    Parameters
+    ----------
+    model
+        "ghcn", that of the published experiment, on one graph; or "unet", on as many as it has
+        `channels`, for targets at stations.
+    sampling
+        The stations.
+    objective
+        What it is to learn.
+    graph
+        Keywords of `build_graph`.
+    **options
+        Of the network, in_channels and out_channels among them.
+
+    Returns
+    -------
+    Module
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, or it has no output for all stations together.
+
+    Examples
+    --------
+    >>> from deepsphere.data.station_objectives import day_of_year
+    >>> from deepsphere.sampling import Fibonacci
+    >>> network = station_network(
+    ...     "ghcn", Fibonacci(50), day_of_year("tavg"), graph={"num_neighbors": 5}, in_channels=1
+    ... )
+    >>> type(network).__name__
+    'Regressor'
+    """
+    if model not in get_args(StationModel):
+        raise ValueError(f"model must be one of {', '.join(get_args(StationModel))}, got {model!r}")
+    options = {"missing": "renormalize", **options}
+    if model == "ghcn":
+        variant = "global" if objective.is_global else "dense"
+        return ghcn(build_pyramid(sampling, num_levels=1, **graph), variant=variant, **options)
+    if objective.is_global:
+        raise ValueError(
+            f"model must be 'ghcn' for one target of all stations together, got {model!r}, which "
+            "has outputs at stations"
+        )
+    options = {"channels": _UNET_CHANNELS, **options}
+    pyramid = build_pyramid(sampling, num_levels=len(options["channels"]), **graph)
+    return UNet(pyramid, **options)
