@@ -58,7 +58,6 @@ OPTIONAL = {
     "imageio_ffmpeg",
     "pandas",
     "pyarrow",
-    "pooch",
     "requests",
     "trimesh",
     "embreex",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         training,
     )
     from deepsphere import plotting as plotting
+    from deepsphere.data.station_tables import read_stations
     from deepsphere.equivariance import (
         assert_equivariant,
         equivariance_error,
@@ -94,6 +95,7 @@ _MODULES = {
     "models": "deepsphere.models",
     "ops": "deepsphere.ops",
     "plotting": "deepsphere.plotting",
+    "read_stations": "deepsphere.data.station_tables",
     "regrid": "deepsphere.graph",
     "sampling": "deepsphere.sampling",
     "sampling_from_dataset": "deepsphere.fields",
@@ -138,6 +140,7 @@ __all__ = [
     "measure_equivariance",
     "models",
     "ops",
+    "read_stations",
     "regrid",
     "sampling",
     "sampling_from_dataset",

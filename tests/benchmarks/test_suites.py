@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
+import deepsphere as ds
 from deepsphere.benchmarks import roofline
 from deepsphere.benchmarks.machine import describe_benchmark_machine, describe_benchmark_versions
 from deepsphere.benchmarks.peak import measure_layer_memory
@@ -16,12 +17,21 @@ from deepsphere.benchmarks.registry import SUITES
 from deepsphere.benchmarks.roofline import Bound, Roof, layer_bound
 from deepsphere.benchmarks.run import output_files, run_suite
 from deepsphere.benchmarks.shapes import LayerShape, layer_operator
-from deepsphere.benchmarks.suites import block, filter, graph, network, regridding, scaling
+from deepsphere.benchmarks.suites import (
+    block,
+    filter,
+    graph,
+    network,
+    regridding,
+    scaling,
+    stations,
+)
 from deepsphere.benchmarks.suites.networks import convolution_weights, plain_copy
 from deepsphere.benchmarks.timing import AGREEMENT, relative_error
 from deepsphere.benchmarks.variants import COO, EAGER, GEOMETRIC, LAYER_VARIANTS
 from deepsphere.experiments.memory import added_megabytes, resident_megabytes
 from deepsphere.experiments.timing import Times
+from deepsphere.models.presets import ghcn
 from deepsphere.models.trunk import level_operators
 
 SHAPE = LayerShape(nside=4, batch=2, in_channels=3, out_channels=5, kernel_size=4, num_neighbors=8)
@@ -223,3 +233,26 @@ def test_regridding_has_to_be_fast_enough(setting):
     (required,) = regridding.requirements(setting)
     assert required.case == "equiangular:90x180 -> healpix:64"
     assert required.at_most == 20_000  # milliseconds
+
+
+def test_stations_are_measured_with_and_without_missing_values(setting):
+    found = list(stations.run(replace(setting, quick=True)))
+    works = [stations.BUILDING, stations.TRAINING_STEP, stations.MASKED_STEP]
+    assert [measurement.work for measurement in found] == 2 * works
+    assert all(measurement.median is not None for measurement in found)
+    assert {measurement.num_vertices for measurement in found} == {200}
+    assert ["optimal_rows" in measurement.case for measurement in found] == 3 * [False] + 3 * [True]
+
+
+def test_stations_have_to_be_fast_enough(setting):
+    required = stations.requirements(setting)
+    assert {one.case for one in required} == {case.title for case in stations.CASES}
+    assert {r.at_most for r in required if r.work == stations.BUILDING} == {20_000}  # milliseconds
+    assert {r.at_most for r in required if r.work == stations.TRAINING_STEP} == {6_000}
+
+
+def test_network_of_the_stations_is_the_published_one():
+    graph = ds.build_graph(ds.Fibonacci(60), num_neighbors=5, weights="gaussian")
+    ours, published = stations.make_network(graph), ghcn(graph.pyramid(num_levels=1))
+    shapes = [parameter.shape for parameter in ours.parameters()]
+    assert shapes == [parameter.shape for parameter in published.parameters()]

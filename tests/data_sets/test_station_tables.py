@@ -1,6 +1,7 @@
 """Tables of any form hold the same records; what they write reads back as it was."""
 
 import gzip
+import sys
 
 import numpy as np
 import pandas as pd
@@ -709,3 +710,46 @@ def test_ghcn_is_read_by_its_own_reader(tmp_path):
     table.to_csv(tmp_path / "tables" / "2014.csv", index=False)
     agree(read_stations(tmp_path / "tables" / "2014.csv"), made())
     agree(read_stations(tmp_path / "tables"), made())
+
+
+def test_libraries_that_are_missing_are_named(monkeypatch, tmp_path):
+    records = made()
+    write_stations(tmp_path / "a.parquet", records)
+    write_stations(tmp_path / "a.csv", records)
+    write_stations(tmp_path / "a.npz", records)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"parquet files need pyarrow.*deepsphere-torch\[stat"):
+        read_stations(tmp_path / "a.parquet")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"stations need pandas.*deepsphere-torch\[stations\]"):
+        read_stations(tmp_path / "a.csv")
+    identical(read_stations(tmp_path / "a.npz"), records)
+
+
+def test_channels_of_written_files_are_chosen_and_converted(tmp_path):
+    records = made()
+    write_stations(tmp_path / "a.parquet", records)
+    found = read_stations(tmp_path / "a.parquet", channels=["prcp"])
+    identical(found, records.select(["prcp"]))
+    warmer = read_stations(tmp_path / "a.parquet", units={"tmax": "K"})
+    np.testing.assert_allclose(warmer.column("tmax"), records.column("tmax") - 273.15, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_forms_of_a_table_hold_the_same_records(seed):
+    records = made(num_stations=7, channels=("tavg",), units=("°C",), seed=seed)
+    long = long_table(records)
+    stacked = long.melt(
+        id_vars=["id", "date", "lat", "lon", "name", "elev_m"],
+        value_vars="tavg",
+        var_name="variable",
+    )
+    wide = long.pivot(index="date", columns="id", values="tavg")
+    by_date = wide.T.reset_index().merge(station_list(records))
+    for found in (
+        read_stations(long),
+        read_stations(stacked),
+        read_stations(wide, stations=station_list(records), variable="tavg"),
+        read_stations(by_date, variable="tavg"),
+    ):
+        agree(found, records, beside=False)

@@ -349,8 +349,17 @@ def test_recipes_that_make_no_sense_are_refused(changes, message):
 
 def test_unknown_arguments_of_a_network_are_named():
     recipe = mini(networks=[{**WIDE, "config": {"colour": 3}}], comparisons=[])
-    with pytest.raises(ValueError, match=r"networks.config of 'P = 1' must hold arguments"):
+    with pytest.raises(
+        ValueError, match=r"networks.config of 'P = 1', and obj.* must hold arguments"
+    ):
         fresh_predictor(recipe, first_parts(recipe))
+
+
+def test_objective_decides_about_what_a_network_leaves_open():
+    recipe = mini(objectives=[{**DAY, "config": {"channels": [3, 4], "kernel_size": 9}}])
+    network = fresh_predictor(recipe, first_parts(recipe)).model
+    assert tuple(network.config["channels"]) == (3, 4)
+    assert network.config["kernel_size"] == 2
 
 
 def test_values_of_a_training_are_those_of_recipe_then_objective_then_network():
@@ -525,7 +534,7 @@ def test_scores_of_shuffled_targets_are_those_of_chance(tmp_path, trained):
     outcome = reproduce(recipe, tmp_path / "out", command="c", options=CPU)
     found = measures(tmp_path / "out")
     scores = {name: value for name, value in found.items() if name.endswith(", R²")}
-    assert len(scores) == 13
+    assert len(scores) == 14
     assert max(scores.values()) < 0.05, scores
     assert any("all values are shuffled" in note for note in outcome.results.notes)
 
@@ -613,10 +622,14 @@ def test_fingerprints_change_with_what_decides_and_with_nothing_else():
 
     def of(recipe: StationsRecipe) -> str:
         key = StationKey(recipe.objectives[0], recipe.networks[0], 0)
-        return key_fingerprint(recipe, key, "d")
+        return key_fingerprint(recipe, key, first_parts(recipe), "d")
 
     assert of(recipe) == of(mini(networks=[WIDE], comparisons=[]))
     assert of(recipe) != of(mini(training={**MINI["training"], "epochs": 2}))
+    # what bounds the epochs decides where they follow from the number of steps
+    steps = {**MINI["training"], "least_steps": 50}
+    assert of(mini(training=steps)) != of(mini(training={**steps, "most_epochs": 9}))
+    assert of(recipe) == of(mini(training={**MINI["training"], "most_epochs": 9}))
     assert of(recipe) != of(mini(objectives=[{**DAY, "history": 4}]))
     assert of(recipe) != of(mini(objectives=[{**DAY, "training": {"epochs": 2}}]))
 

@@ -306,6 +306,30 @@ def test_nearly_coincident_points_have_bounded_weights(distance):
     assert laplacian(weights).diagonal().max() < 3 * laplacian(alone).diagonal().max()
 
 
+@pytest.mark.parametrize("num", [20, 60, 200])
+def test_rows_of_a_small_region_do_not_depend_on_its_scale(num):
+    """The sphere is flat there; a tenth of the distances makes weights a hundred times as large."""
+    random = np.random.default_rng(0)
+    east, north = random.uniform(-0.5, 0.5, (2, num))
+    rows = [rows_of(Scattered(scale * east, scale * north)) for scale in (1.0, 0.1, 0.02)]
+    for smaller, scale in zip(rows[1:], (0.1, 0.02), strict=True):
+        assert abs(scale**2 * smaller - rows[0]).max() < 2e-3 * rows[0].max()
+
+
+@pytest.mark.parametrize("kilometers", [3000, 300, 30, 3])
+def test_vertices_at_the_border_of_a_region_are_joined_to_it(kilometers):
+    """Nothing but the sea lies beyond: the spacing there is not that of the empty hemisphere."""
+    random = np.random.default_rng(0)
+    extent = np.degrees(kilometers / 6371)
+    region = Scattered(*(center + extent * random.uniform(size=150) for center in (7.0, 46.0)))
+    weights = rows_of(region)
+    assert np.diff(weights.indptr).min() > 0
+    matrix = laplacian(weights).toarray()
+    assert np.isfinite(matrix).all()
+    assert np.linalg.eigvals(matrix).real.min() > -1e-10 * matrix.max()
+    assert matrix.diagonal().min() > 2e-4 * np.median(matrix.diagonal())
+
+
 def test_single_vertex_is_rejected():
     message = "sampling must have at least 2 vertices to have neighbors, got 1; use a finer"
     with pytest.raises(ValueError, match=message):

@@ -29,6 +29,7 @@ from deepsphere.training import (
     save,
     station_predictor_of,
 )
+from deepsphere.training.station_shrinkage import shrink_correction
 from deepsphere.training.station_signals import StationSignals
 
 # both poles, both sides of the date line, and others
@@ -170,7 +171,7 @@ def test_nothing_is_seen_of_hidden_stations(names: tuple[str, ...]) -> None:
         for one, same in zip(getattr(data, loader)(), getattr(other, loader)(), strict=True):
             for tensor, equal in zip(one, same, strict=True):
                 torch.testing.assert_close(tensor, equal, rtol=0, atol=0, equal_nan=True)
-            assert one[1][:, hidden].isnan().all()
+            assert torch.as_tensor(one[1])[:, hidden].isnan().all()
     predictor = station_predictor_of(small_module(data, kernel_size=3))
     found, same = (predictor.predict(one, hidden=hidden).values for one in (RECORDS, changed))
     np.testing.assert_array_equal(found, same)
@@ -250,7 +251,7 @@ def test_signals_and_targets_are_those_of_a_naive_loop() -> None:
 
 def test_silent_stations_take_what_the_nearest_tell() -> None:
     features = ("elevation", "residual", "distance", "elevation_difference")
-    data = made_data(imputation("tmin"), features=features, filling="interpolated")
+    data = made_data(imputation("tmin"), features=features, reference="interpolated")
     preparation = replace(data.preparation, num_neighbors=3)
     signals = StationSignals(data.train, data.objective, preparation)
     day = 7
@@ -369,8 +370,10 @@ def test_masks_depend_on_seed_epoch_and_sample_alone() -> None:
     )
     assert not np.array_equal(together, other_epoch)
     assert not np.array_equal(together, other_seed)
-    # a share of those that report, and never those of the test
+    # a share of those that report, and never those of the test or of the validation
     observed = samples.signals.observed(samples.numbers[:40])
+    if data.hidden_in_validation is not None:
+        observed &= ~data.hidden_in_validation
     assert not together[~observed].any()
     np.testing.assert_array_equal(
         together.sum(axis=1), np.clip((0.2 * observed.sum(axis=1)).round(), 1, None)
@@ -383,6 +386,25 @@ def test_batches_are_the_same_in_other_processes() -> None:
     for one, same in zip(batches(alone, 1), batches(helped, 1), strict=True):
         for tensor, equal in zip(one, same, strict=True):
             torch.testing.assert_close(tensor, equal, rtol=0, atol=0, equal_nan=True)
+
+
+def test_validation_asks_for_places_that_were_not_learned() -> None:
+    generator = np.random.default_rng(4)
+    lon, lat = generator.uniform(0, 360, 40), generator.uniform(-60, 60, 40)
+    values = generator.normal(size=(100, 40))
+    records = station_records(lon, lat, values, DAYS[:100], channel_names=["tmin"])
+    data = made_data(imputation("tmin"), records, batch_size=200)
+    chosen = data.hidden_in_validation
+    assert data.hidden is not None
+    assert chosen is not None
+    assert (data.hidden.sum(), chosen.sum()) == (8, 6)
+    assert not (data.hidden & chosen).any()
+    [(_, targets)] = data.val_dataloader()
+    np.testing.assert_array_equal(~targets[..., 0].isnan().numpy(), np.tile(chosen, (15, 1)))
+    [(signals, targets)] = batches(data)
+    assert targets[:, chosen | data.hidden].isnan().all()
+    observed = signals[..., data.channel_names.index("observed(tmin)")].numpy()
+    assert (observed[:, chosen] == 1).all()
 
 
 def test_hidden_share_is_drawn_between_two() -> None:
@@ -460,11 +482,11 @@ def test_resumed_training_is_the_same(tmp_path: Path) -> None:
 def test_training_learns_the_next_day() -> None:
     generator = np.random.default_rng(3)
     # weather that travels to the next station in a day
-    waves = generator.normal(size=(300, NUM))
-    for day in range(1, 300):
+    waves = generator.normal(size=(150, NUM))
+    for day in range(1, 150):
         waves[day] = np.roll(waves[day - 1], 1)
     lon = np.arange(NUM) * 30.0
-    records = station_records(lon, np.zeros(NUM), waves, DAYS[:300], channel_names=["wave"])
+    records = station_records(lon, np.zeros(NUM), waves, DAYS[:150], channel_names=["wave"])
     data = StationData.of_records(
         records, next_day("wave", history=2), num_neighbors=2, weights="gaussian", batch_size=8
     )
@@ -473,9 +495,30 @@ def test_training_learns_the_next_day() -> None:
         module = small_module(
             data, kernel_size=kernel_size, optimization=Optimization(learning_rate=2e-2)
         )
-        result = fit(module, data, max_epochs=6, accelerator="cpu", progress=False)
+        result = fit(module, data, max_epochs=4, accelerator="cpu", progress=False)
         errors[kernel_size] = result.history[-1]["val_mse"]
     assert errors[3] < 0.7 * errors[1]
+
+
+def test_correction_is_shrunken_to_what_the_validation_bears_out() -> None:
+    data = made_data(imputation("tmin"), batch_size=1000)
+    module = trained(data, epochs=2).module
+    [(signals, targets)] = data.val_dataloader()
+    seen = ~targets.isnan()
+
+    def error(share: float) -> float:
+        with torch.no_grad():
+            outputs = module.eval()(signals) * share
+        return float((outputs - module.task.standardize(targets))[seen].square().mean())
+
+    # before the weights are changed
+    errors = {share: error(share) for share in np.linspace(0, 1, 101)}
+    share = shrink_correction(module, data)
+    assert share == pytest.approx(min(errors, key=lambda one: errors[one]), abs=0.011)
+    assert error(1.0) <= min(errors.values()) + 1e-6
+    plain = made_data(next_day("tmin"), reference="none")
+    with pytest.raises(ValueError, match="data must have a reference and a validation to tell"):
+        shrink_correction(small_module(plain), plain)
 
 
 # other stations

@@ -13,6 +13,7 @@ from deepsphere.benchmarks.suites import (
     network,
     regridding,
     scaling,
+    stations,
 )
 
 
@@ -42,6 +43,7 @@ SUITES: dict[str, Suite] = {
     "graph": Suite(graph.TITLE, graph.run, graph.requirements),
     "scaling": Suite(scaling.TITLE, scaling.run, scaling.requirements),
     "regridding": Suite(regridding.TITLE, regridding.run, regridding.requirements),
+    "stations": Suite(stations.TITLE, stations.run, stations.requirements),
     "memory": Suite(memory.TITLE, memory.run, memory.requirements),
 }
 """All suites, in the order of the report."""

@@ -24,6 +24,7 @@ class SuiteName(str, Enum):
     graph = "graph"
     scaling = "scaling"
     regridding = "regridding"
+    stations = "stations"
     memory = "memory"
     all = "all"
 
@@ -41,7 +42,7 @@ def benchmark(
         typer.Argument(
             metavar="SUITE",
             help="filter (one layer), block, network (SHREC'17), graph (neighbors), scaling (cost "
-            "against size), regridding, memory, or all.",
+            "against size), regridding, stations, memory, or all.",
             show_default=False,
         ),
     ] = None,

@@ -1,11 +1,12 @@
 """Which columns of a table say where, when and which station, and what dates they hold."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Shaped
+
+from deepsphere.data.station_libraries import require_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,8 +182,7 @@ def as_texts(column: Any) -> "pd.Series":
     >>> as_texts([7.0, None, " 012 "]).tolist()
     ['7', None, '012']
     """
-    import pandas as pd
-
+    pd = require_pandas()
     codes, unique = pd.factorize(pd.Series(column))
     texts = [_as_text(one) for one in unique]
     values = np.array([*(text or None for text in texts), None], object)
@@ -207,8 +207,9 @@ def as_numbers(column: Any) -> tuple[np.ndarray, str | None]:
     >>> as_numbers(["1,5", "M", "x"])
     (array([1.5, nan, nan]), 'x')
     """
-    import pandas as pd
-
+    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
+        return column.astype(np.float64), None
+    pd = require_pandas()
     series = pd.Series(column).reset_index(drop=True)
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)

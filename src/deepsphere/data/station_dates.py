@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from deepsphere.data.station_libraries import require_pandas
+
 _ISO = re.compile(
     r"\d{4}-\d{1,2}(-\d{1,2}([T ]\d{1,2}(:\d{2}){0,2}(\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?$"
 )
@@ -40,8 +42,9 @@ def parse_times(values: Any, time_format: str | None = None) -> Shaped[np.ndarra
     >>> parse_times([20200131, 20200201])
     array(['2020-01-31T00:00:00', '2020-02-01T00:00:00'], dtype='datetime64[s]')
     """
-    import pandas as pd
-
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
+        return values.reshape(-1).astype("datetime64[s]")
+    pd = require_pandas()
     column = pd.Series(values).reset_index(drop=True)
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
@@ -107,8 +110,7 @@ def times_of_parts(
 
 def _parse_unique(values: Sequence[Any], time_format: str | None) -> np.ndarray:
     """Times of different values that are all of one kind."""
-    import pandas as pd
-
+    pd = require_pandas()
     if not values:
         return np.empty(0, "datetime64[s]")
     if all(isinstance(one, int | float | np.number) for one in values):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepsphere.data.station_columns import OWN_ROLES, date_parts, find_roles
+from deepsphere.data.station_libraries import require_pandas, require_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,31 +119,6 @@ def read_headers(path: Path) -> list[str]:
     line, _ = _first_line(path)
     separator = _separator(line)
     return [word.strip().strip('"') for word in line.split(separator)]
-
-
-def require_pandas() -> Any:
-    """The package pandas, or how to install it."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            "tables of stations need pandas, which is not installed; "
-            "pip install 'deepsphere-torch[stations]'"
-        ) from error
-    return pandas
-
-
-def require_parquet() -> tuple[Any, Any]:
-    """The package pyarrow and its part for parquet, or how to install them."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(
-            "parquet files need pyarrow, which is not installed; "
-            "pip install 'deepsphere-torch[stations]'"
-        ) from error
-    return pyarrow, pyarrow.parquet
 
 
 @contextmanager

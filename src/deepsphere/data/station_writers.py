@@ -11,12 +11,8 @@ import numpy as np
 from deepsphere.data.calendars import STANDARD
 from deepsphere.data.files import write_atomically
 from deepsphere.data.station_channels import own_header
-from deepsphere.data.station_files import (
-    OWN_COLUMNS,
-    OWN_MARK,
-    require_pandas,
-    require_parquet,
-)
+from deepsphere.data.station_files import OWN_COLUMNS, OWN_MARK
+from deepsphere.data.station_libraries import require_pandas, require_parquet
 from deepsphere.data.station_records import StationRecords
 from deepsphere.fields import is_dataset_path
 

@@ -85,7 +85,7 @@ EXTRAS = (
     Extra(
         "stations",
         "tables of weather stations, GHCN-Daily and its download",
-        ("pandas", "pyarrow", "pooch", "requests"),
+        ("pandas", "pyarrow", "requests"),
     ),
     Extra("rivals", "training of the networks to compare with", ("deepsphere-torch",)),
     Extra("gpu", "kernels on a GPU (Linux)", ("triton",)),

@@ -93,7 +93,9 @@ def run_keys(recipe: StationsRecipe, parts: StationsParts) -> list[StationKey]:
     ]
 
 
-def key_fingerprint(recipe: StationsRecipe, key: StationKey, data: str) -> str:
+def key_fingerprint(
+    recipe: StationsRecipe, key: StationKey, parts: ObjectiveParts, data: str
+) -> str:
     """The fingerprint of a training.
 
     Parameters
@@ -102,14 +104,15 @@ def key_fingerprint(recipe: StationsRecipe, key: StationKey, data: str) -> str:
         As of `training_fingerprint`.
     key
         Which of the trainings.
+    parts
+        The records of its objective, whose number decides about the epochs.
 
     Returns
     -------
     str
     """
-    return training_fingerprint(
-        recipe.of(key.objective), key.network, data, beside=_decisive(recipe, key.objective.name)
-    )
+    beside = [*_decisive(recipe, key.objective.name), training_of(recipe, key, parts).epochs]
+    return training_fingerprint(recipe.of(key.objective), key.network, data, beside=beside)
 
 
 def measure_stations(
@@ -149,17 +152,14 @@ def measure_stations(
             for name, of in parts.objectives.items()
         }
 
+    parts_of = {key: parts.objectives[key.objective.name] for key in keys}
     records, baselines = run_table(
-        {key: key_fingerprint(recipe, key, fingerprint) for key in keys},
+        {key: key_fingerprint(recipe, key, of, fingerprint) for key, of in parts_of.items()},
         runs,
         record_type=StationsRecord,
-        num_epochs=max(
-            training_of(recipe, key, parts.objectives[key.objective.name]).epochs for key in keys
-        ),
+        num_epochs=max(training_of(recipe, key, of).epochs for key, of in parts_of.items()),
         prepare=prepare,
-        run=lambda key, _, **how: run_network(
-            recipe, key, parts.objectives[key.objective.name], **how
-        ),
+        run=lambda key, _, **how: run_network(recipe, key, parts_of[key], **how),
         options=options,
     )
     return StationsMeasured(

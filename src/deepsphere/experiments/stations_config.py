@@ -55,7 +55,7 @@ FeatureName = Literal[
     "distance",
     "elevation_difference",
 ]
-ReferenceName = Literal["none", "last", "interpolated"]
+ReferenceName = Literal["none", "last", "interpolated", "kriging"]
 FillingName = Literal["masked", "interpolated", "usual"]
 TEMPERATURE = "temperature"
 """In a recipe, that temperature which a file has."""
@@ -221,6 +221,8 @@ class ObjectiveSection(Section):
     optional
         Whether a file without these variables, or of too few days, is run without this objective;
         an error otherwise.
+    config
+        Keyword arguments of all networks, where they have none of their own.
     training
         Values that differ from those of ``[training]``.
     """
@@ -232,6 +234,7 @@ class ObjectiveSection(Section):
     history: Count = 5
     variables: Literal["together", "separate"] = "together"
     optional: bool = True
+    config: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -131,11 +131,12 @@ def build_module(
             loss=training.loss,
             optimization=optimization_of(training),
             metadata=metadata,
-            **key.network.config,
+            **{**key.objective.config, **key.network.config},
         )
     except TypeError as error:
         raise ValueError(
-            f"networks.config of {key.network.name!r} must hold arguments of its model: {error}"
+            f"networks.config of {key.network.name!r}, and objectives.config of "
+            f"{key.objective.name!r}, must hold arguments of the network: {error}"
         ) from error
 
 

@@ -63,12 +63,13 @@ def train_request(
         default=DEFAULT_RECIPE,
         unknown=("rotate", "perturbation", "sampling"),
         hint="stations are where they are (--set simulation.num_stations=500)",
+        overrides=None if request.epochs is None else {"training.least_steps": 1},
     )
     network = requested_network(request, recipe.networks, default=recipe.networks[0])
     objective = recipe.chosen[0]
-    if request.epochs is not None:
-        own = {name: value for name, value in objective.training.items() if name != "epochs"}
-        objective = objective.model_copy(update={"training": own})
+    if request.epochs is not None:  # so many for whomever, not as many as steps are needed
+        objective = objective.model_copy(update={"training": _without_length(objective.training)})
+        network = network.model_copy(update={"training": _without_length(network.training)})
     return train_one(
         recipe,
         StationKey(objective, network, request.seed),
@@ -198,6 +199,11 @@ def evaluate_one(
     if output is not None:
         write_results(output / RESULTS_FILE, results)
     return results
+
+
+def _without_length(training: dict[str, Any]) -> dict[str, Any]:
+    """Values of a training that do not say how long it is."""
+    return {name: of for name, of in training.items() if name not in ("epochs", "least_steps")}
 
 
 def _rows(name: str, scores: Scores, unit: str) -> list[ResultRow]:

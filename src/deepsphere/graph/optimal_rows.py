@@ -42,8 +42,11 @@ _SEPARATION = 0.4
 # polynomials of the Laplacian, which is not symmetric, fall by half.
 _GRID_SEPARATION = 0.2
 _RINGS = 3
-# Fewer points are too few to tell even from uneven ones.
-_FEWEST_SURROUNDED = 48
+# Fewer points all over the sphere are too few to tell even from uneven ones; those within so many
+# radians are a region of it.
+_FEWEST_SURROUNDED, _REGION_RADIUS = 48, 1.0
+# Points whose mean is this near to the center of the sphere have no middle.
+_ALL_AROUND = 1e-6
 # Points whose emptiest circle is within this many mean spacings are spread evenly.
 _EVEN_SPACINGS = 4.0
 # Width of the symbol to be reached, in squared mean spacings: it saturates beyond.
@@ -55,8 +58,12 @@ _BEYOND = 1.6
 # White noise on center and neighbors, which keeps the weights of near-coincident points bounded.
 _NUGGET = 0.1
 _UNEVEN_NUGGET = 0.01
-# Spacings beyond this are not resolved whatever the weights; radian.
-_LARGEST_SPACING = 0.8
+# Spacings beyond this are not resolved whatever the weights; radian. Nor are those beyond a share
+# of the radius of all points: the empty rest of the sphere around a region is none of theirs.
+_LARGEST_SPACING, _LARGEST_SHARE = 0.8, 0.5
+# Regions of a smaller radius are flat, and are magnified to it: the number of degrees to be summed
+# over grows as the spacing shrinks.
+_FLAT_RADIUS = 0.02
 # Added to the unit diagonals of the programs, which rounding must not make indefinite.
 _ROUNDING = 1e-13
 # Levels of spacing that share a kernel.
@@ -128,20 +135,57 @@ def nonnegative_rows(sampling: Sampling, *, num_neighbors: int | None = None) ->
     every, wanted = np.arange(size), num_neighbors or _NUM_NEIGHBORS
     nearest = min(math.ceil(_NEAREST * wanted), size - 1)
     widest = vertex_spacing(sampling)
+    radius = _angular_radius(points)
+    is_region = radius < _REGION_RADIUS
     # on a circle all spacings are π: there is no triangulation to surround a vertex with
-    uneven = size > _FEWEST_SURROUNDED and widest.min() < math.pi
-    uneven = uneven and widest.max() > _EVEN_SPACINGS * spacing
-    if uneven:
+    uneven = size > _FEWEST_SURROUNDED and widest.max() > _EVEN_SPACINGS * spacing
+    uneven = (uneven or is_region) and widest.min() < math.pi
+    if uneven or is_region:  # the mean over the sphere counts what is empty
         spacing = _median_spacing(points)
-        local = np.clip(widest, spacing, max(spacing, _LARGEST_SPACING))
+    if uneven:
+        most = min(_LARGEST_SPACING, _LARGEST_SHARE * radius)
+        local = np.clip(widest, spacing, max(spacing, most))
         stencils = _surrounding_stencils(points, local, wanted)
     else:
         local, stencils = np.full(size, spacing), nearest_stencils(points, nearest)
     nugget = _UNEVEN_NUGGET if uneven else _NUGGET
     pairs = float(((stencils >= 0).sum(axis=1) ** 2).sum())
     announce(f"optimal weights of {sampling!r}", _SECONDS_PER_PAIR * pairs)
-    values = _solve_rows(points, every, stencils, local, spacing_of_symbol=spacing, nugget=nugget)
-    return _assembled(every, stencils, values, size)
+    factor = max(1.0, _FLAT_RADIUS / radius)
+    values = _solve_rows(
+        _magnified(points, factor),
+        every,
+        stencils,
+        factor * local,
+        spacing_of_symbol=factor * spacing,
+        nugget=nugget,
+    )
+    return _assembled(every, stencils, factor**2 * values, size)
+
+
+def _angular_radius(points: Float[np.ndarray, "vertices 3"]) -> float:
+    """How far the points reach from their middle, radian; π where they are all around."""
+    middle = points.mean(axis=0)
+    length = float(np.linalg.norm(middle))
+    if length < _ALL_AROUND:
+        return math.pi
+    chord = float(np.linalg.norm(points - middle / length, axis=1).max())
+    return 2 * math.asin(min(1.0, chord / 2))
+
+
+def _magnified(
+    points: Float[np.ndarray, "vertices 3"], factor: float
+) -> Float[np.ndarray, "vertices 3"]:
+    """The points, moved away from their middle to so many times their distance from it."""
+    if factor == 1.0:
+        return points
+    middle = points.mean(axis=0)
+    middle = middle / np.linalg.norm(middle)
+    sideways = points - (points @ middle)[:, None] * middle
+    sine = np.linalg.norm(sideways, axis=1, keepdims=True)
+    angle = factor * np.arcsin(np.minimum(sine, 1.0))
+    direction = sideways / np.where(sine > 0, sine, 1.0)
+    return np.cos(angle) * middle + np.sin(angle) * direction
 
 
 def _median_spacing(points: Float[np.ndarray, "vertices 3"]) -> float:

@@ -23,6 +23,7 @@ from deepsphere.tasks.segmentation_scores import (
     count_segmentation,
     segmentation_scores,
 )
+from deepsphere.tasks.station_scores import StationScores, station_scores
 from deepsphere.tasks.triplet import semihard_triplet_loss
 from deepsphere.tasks.triplet_classification import TripletClassification
 from deepsphere.tasks.valid_vertices import (
@@ -103,6 +104,7 @@ __all__ = [
     "Segmentation",
     "SegmentationCounts",
     "SegmentationScores",
+    "StationScores",
     "Task",
     "TripletClassification",
     "average_precision",
@@ -122,6 +124,7 @@ __all__ = [
     "score_shapes",
     "segmentation_scores",
     "semihard_triplet_loss",
+    "station_scores",
     "task_from_spec",
     "weighted_mean",
     "weighted_sums",

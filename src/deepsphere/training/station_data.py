@@ -24,7 +24,13 @@ from deepsphere.training.module import SphereModule
 from deepsphere.training.optimization import Optimization
 from deepsphere.training.seeding import seeded
 from deepsphere.training.station_features import StationFeature, signal_names
-from deepsphere.training.station_networks import StationModel, station_network
+from deepsphere.training.station_networks import StationModel, start_at_zero, station_network
+from deepsphere.training.station_parts import (
+    check_hidden,
+    check_units,
+    fitting_part,
+    why_no_samples,
+)
 from deepsphere.training.station_preparation import (
     KIND,
     Filling,
@@ -33,7 +39,12 @@ from deepsphere.training.station_preparation import (
     measure_stations,
     preparation_notes,
 )
-from deepsphere.training.station_samples import StationSamples, draw_hidden, sample_loader
+from deepsphere.training.station_samples import (
+    StationSamples,
+    draw_hidden,
+    draw_validation,
+    sample_loader,
+)
 from deepsphere.training.station_signals import StationSignals
 
 # Share of the stations of which nothing is seen before the test of an imputation.
@@ -61,8 +72,9 @@ class StationData(SphereData):
         What is tested on; nothing if not given.
     hidden
         For "imputation": stations of which nothing is seen before the test, where they alone are
-        predicted. In training and validation others are hidden, in each sample anew. None: the same
-        in the test.
+        predicted. A fifth of the others is predicted in the validation alone, so that it tells how
+        the network does at places that it has not learned; of the rest, some are hidden in each
+        training sample anew. None: the test hides other stations in each sample.
     preparation
         How values become signals; measured on the training if not given.
     batch_size
@@ -79,6 +91,8 @@ class StationData(SphereData):
     ----------
     sampling
         Of the stations.
+    hidden_in_validation
+        Stations that are predicted in the validation alone; None where none are.
     preparation
         As it was given or measured.
     signals
@@ -123,17 +137,18 @@ class StationData(SphereData):
         super().__init__()
         check_positive("batch_size", batch_size)
         check_seed("seed", seed)
+        check_units(objective, train)
         given: dict[Split, StationRecords | None] = {
             "train": train,
             "validation": validation,
             "test": test,
         }
         parts: dict[Split, StationRecords] = {
-            name: _fitting(records, name=name, objective=objective, train=train)
+            name: fitting_part(records, name=name, objective=objective, train=train)
             for name, records in given.items()
             if records is not None
         }
-        _check_hidden(hidden, objective, train)
+        check_hidden(hidden, objective, train)
         self.hidden = hidden
         self.objective = objective
         self.train = parts["train"]
@@ -150,18 +165,25 @@ class StationData(SphereData):
             name: StationSignals(records, objective, self.preparation, known=known)
             for name, records in parts.items()
         }
+        self.hidden_in_validation = None
+        if objective.kind == "imputation":
+            self.hidden_in_validation = draw_validation(
+                hidden, num_stations=train.num_stations, share=_USUAL_SHARE, seed=seed
+            )
+        always = {"validation": self.hidden_in_validation, "test": self.hidden}
         self._samples: dict[Split, StationSamples] = {
             name: StationSamples(
                 signals,
                 seed=seed,
                 split=name,
-                always_hidden=self.hidden if name == "test" else None,
+                always_hidden=always.get(name),
+                never_hidden=self.hidden_in_validation if name == "train" else None,
             )
             for name, signals in self.signals.items()
         }
         for name, samples in self._samples.items():
             if not len(samples):
-                raise ValueError(_why_none(name, samples.signals.records, objective))
+                raise ValueError(why_no_samples(name, samples.signals.records, objective))
         self.notes = (
             *train.notes,
             *(note for name in self._samples for note in self._notes_of(name)),
@@ -234,7 +256,7 @@ class StationData(SphereData):
         if never is None and (hidden is not None or objective.kind == "imputation"):
             share = _USUAL_SHARE if hidden is None else float(hidden)
             never = draw_hidden(records.num_stations, share=share, seed=seed)
-        _check_hidden(never, objective, train)
+        check_hidden(never, objective, train)
         between = hidden_fraction if isinstance(hidden_fraction, tuple) else (hidden_fraction,) * 2
         preparation = measure_stations(
             train,
@@ -322,6 +344,9 @@ class StationData(SphereData):
     ) -> nn.Module:
         """A network for the objective, with weights drawn by the seed of the data.
 
+        Where there is a reference, the last convolution begins with zeros: before the training, the
+        reference is what is predicted.
+
         Parameters
         ----------
         kernel_size
@@ -340,7 +365,7 @@ class StationData(SphereData):
         """
         sizes = {"in_channels": self.in_channels, "out_channels": len(self.task.quantity_names)}
         with seeded(self.seed):
-            return station_network(
+            network = station_network(
                 model,
                 self.sampling,
                 self.objective,
@@ -348,6 +373,9 @@ class StationData(SphereData):
                 kernel_size=kernel_size,
                 **{**sizes, **options},
             )
+        if self.preparation.reference != "none":
+            start_at_zero(network)
+        return network
 
     def module(
         self,
@@ -427,50 +455,3 @@ class StationData(SphereData):
                 "which nothing is observed to learn from"
             )
         return notes
-
-
-def _fitting(
-    records: StationRecords, *, name: str, objective: StationObjective, train: StationRecords
-) -> StationRecords:
-    """The variables of the objective, of records that fit."""
-    missing = [one for one in objective.channel_names if one not in records.channel_names]
-    if missing:
-        raise ValueError(
-            f"{name} must have the variables of the objective, "
-            f"{', '.join(objective.channel_names)}, got {', '.join(records.channel_names)}"
-        )
-    if records.sampling != train.sampling:
-        raise ValueError(
-            f"{name} must be of the stations of the training, {train.sampling!r}, got "
-            f"{records.sampling!r}; split one table with split_records"
-        )
-    return records.select(objective.channel_names)
-
-
-def _check_hidden(
-    hidden: np.ndarray | None, objective: StationObjective, train: StationRecords
-) -> None:
-    """Raise unless a mask makes sense."""
-    if hidden is None:
-        return
-    if objective.kind != "imputation":
-        raise ValueError(f"hidden must be None but for imputation, got a mask for {objective.kind}")
-    if len(hidden) != train.num_stations or hidden.all() or not hidden.any():
-        raise ValueError(
-            f"hidden must be a mask of {train.num_stations} stations, some of them True and some "
-            f"not, got {int(hidden.sum())} True of {len(hidden)}; use None to hide none"
-        )
-
-
-def _why_none(name: str, records: StationRecords, objective: StationObjective) -> str:
-    """Why there is no sample."""
-    if objective.kind == "next_day":
-        return (
-            f"{name} must hold {objective.history + 1} days in a row with values of "
-            f"{', '.join(objective.channel_names)}, got {len(records)} days without; give it more "
-            "days, or take a shorter history"
-        )
-    return (
-        f"{name} must hold values of {', '.join(objective.channel_names)}, got "
-        f"{len(records)} times without; give it more times"
-    )

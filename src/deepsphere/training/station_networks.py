@@ -72,3 +72,28 @@ def station_network(
     options = {"channels": _UNET_CHANNELS, **options}
     pyramid = build_pyramid(sampling, num_levels=len(options["channels"]), **graph)
     return UNet(pyramid, **options)
+
+
+def start_at_zero(network: nn.Module) -> None:
+    """Make the outputs of a network zero, by the weights of its last convolution.
+
+    Parameters
+    ----------
+    network
+        As of `station_network`, with outputs at stations; changed in place.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from deepsphere.data.station_objectives import next_day
+    >>> from deepsphere.sampling import Fibonacci
+    >>> network = station_network(
+    ...     "ghcn", Fibonacci(50), next_day("tavg"), graph={"num_neighbors": 5}, in_channels=1
+    ... )
+    >>> start_at_zero(network)
+    >>> network(torch.ones(50, 1)).abs().max().item()
+    0.0
+    """
+    head: Any = network.get_submodule("head")
+    for parameter in head.parameters():
+        nn.init.zeros_(parameter)

@@ -75,7 +75,7 @@ class StationPredictor:
         *,
         hidden: Bool[np.ndarray, "stations"] | None = None,
         batch_size: int = 64,
-        advance: Callable[[int], object] = int,
+        advance: Callable[[int], object] | None = None,
     ) -> StationRecords:
         """Predictions at stations, in the units of the variables.
 
@@ -130,7 +130,7 @@ class StationPredictor:
         records: StationRecords,
         *,
         batch_size: int = 64,
-        advance: Callable[[int], object] = int,
+        advance: Callable[[int], object] | None = None,
     ) -> tuple[Times, Float[np.ndarray, "times outputs"]]:
         """Predictions of a network that has one for all stations together.
 
@@ -217,7 +217,7 @@ class StationPredictor:
         signals: StationSignals,
         hidden: Bool[np.ndarray, "stations"] | None,
         batch_size: int,
-        advance: Callable[[int], object],
+        advance: Callable[[int], object] | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """What the network makes of all samples, and the references of its outputs."""
         model = self.to_sampling(signals.records.sampling).model
@@ -232,7 +232,8 @@ class StationPredictor:
                     found = model(torch.from_numpy(batch.signals).to(parameter))
                     outputs.append(found.float().cpu().numpy())
                     references.append(batch.references)
-                    advance(len(found))
+                    if advance is not None:
+                        advance(len(found))
         finally:
             model.train(was_training)
         return np.concatenate(outputs), np.concatenate(references)

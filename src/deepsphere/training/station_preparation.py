@@ -192,8 +192,8 @@ class StationPreparation:
         Float[np.ndarray, "times stations variables"]
             float32.
         """
-        exact = (values.astype(np.float64) - self.scaling.mean) / self.scaling.deviation
-        return exact.astype(np.float32)
+        mean, deviation = np.float32(self.scaling.mean), np.float32(self.scaling.deviation)
+        return (values.astype(np.float32) - mean) / deviation
 
     def static(
         self, sampling: Sampling, elevation_m: Float[np.ndarray, "stations"]

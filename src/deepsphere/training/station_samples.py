@@ -17,6 +17,8 @@ from deepsphere.training.station_signals import StationSignals
 # Last numbers of the keys of the streams of hidden stations.
 _HIDDEN = {"train": 0x57A1, "validation": 0x57A2, "test": 0x57A3}
 _NEVER_SEEN = 0x57A4
+_VALIDATION = 0x57A5
+_FEWEST_TO_DRAW_FROM = 10
 
 
 class StationSamples(Dataset[tuple[Tensor, Tensor]]):
@@ -33,6 +35,8 @@ class StationSamples(Dataset[tuple[Tensor, Tensor]]):
     always_hidden
         Stations that are hidden in all samples, in place of others in each; None where there are
         none, or nothing is hidden.
+    never_hidden
+        Stations that are hidden in none; None where there are none.
     """
 
     def __init__(
@@ -42,11 +46,13 @@ class StationSamples(Dataset[tuple[Tensor, Tensor]]):
         seed: int,
         split: Split,
         always_hidden: Bool[np.ndarray, "stations"] | None = None,
+        never_hidden: Bool[np.ndarray, "stations"] | None = None,
     ) -> None:
         self.signals = signals
         self.seed = seed
         self.split: Split = split
         self.always_hidden = always_hidden
+        self.never_hidden = never_hidden
         self.numbers = signals.counted
 
     def __len__(self) -> int:
@@ -82,6 +88,8 @@ class StationSamples(Dataset[tuple[Tensor, Tensor]]):
         if self.always_hidden is not None:
             return np.repeat(self.always_hidden[None], len(keys), axis=0)
         observed = self.signals.observed(numbers)
+        if self.never_hidden is not None:
+            observed = observed & ~self.never_hidden
         return np.stack(
             [
                 self._drawn(row, (self.seed, epoch, int(number), _HIDDEN[self.split]))
@@ -92,7 +100,7 @@ class StationSamples(Dataset[tuple[Tensor, Tensor]]):
     def _drawn(
         self, observed: Bool[np.ndarray, "stations"], key: Sequence[int]
     ) -> Bool[np.ndarray, "stations"]:
-        """A share of the stations that report, of which at least one is left."""
+        """A share of the stations that report and may be hidden, of which at least one is left."""
         generator = keyed_generator(key)
         low, high = self.signals.preparation.hidden_fraction
         share = low + (high - low) * generator.random()
@@ -141,6 +149,45 @@ def draw_hidden(num_stations: int, *, share: float, seed: int) -> Bool[np.ndarra
     number = min(max(round(share * num_stations), 1), num_stations - 2)
     mask = np.zeros(num_stations, bool)
     mask[keyed_generator((seed, _NEVER_SEEN)).permutation(num_stations)[:number]] = True
+    return mask
+
+
+def draw_validation(
+    hidden: Bool[np.ndarray, "stations"] | None, *, num_stations: int, share: float, seed: int
+) -> Bool[np.ndarray, "stations"] | None:
+    """Stations that are hidden in the validation and never asked for in the training.
+
+    A network remembers the places that it is asked for; how well it does elsewhere is only seen
+    elsewhere.
+
+    Parameters
+    ----------
+    hidden
+        Those of the test, which are not drawn; None for none.
+    num_stations
+        In all.
+    share
+        How many of the others.
+    seed
+        In [0, 2³²).
+
+    Returns
+    -------
+    Bool[np.ndarray, "stations"] or None
+        None where fewer than 10 stations are left to draw from.
+
+    Examples
+    --------
+    >>> drawn = draw_validation(np.arange(50) < 10, num_stations=50, share=0.2, seed=0)
+    >>> int(drawn.sum()), bool(drawn[:10].any())
+    (8, False)
+    """
+    rest = np.arange(num_stations) if hidden is None else np.flatnonzero(~hidden)
+    if len(rest) < _FEWEST_TO_DRAW_FROM:
+        return None
+    generator = keyed_generator((seed, _VALIDATION))
+    mask = np.zeros(num_stations, bool)
+    mask[generator.permutation(rest)[: max(round(share * len(rest)), 1)]] = True
     return mask
 
 
