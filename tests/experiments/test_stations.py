@@ -454,6 +454,24 @@ def test_kriging_with_lapse_rate_needs_an_elevation(tmp_path):
     assert set(BASELINES["imputation"]) == set(baselines_of(recipe, parts))
 
 
+@pytest.mark.parametrize("section", [DAY, HIDDEN])
+def test_a_day_on_which_all_are_silent_is_told_about_and_not_scored(section):
+    recipe = mini(objectives=[section])
+    records = open_records(recipe, None)
+    values = records.values.copy()
+    values[[20, 90, 93]] = np.nan
+    parts = objective_parts(recipe, recipe.objectives[0], replace(records, values=values))
+    targets = scored_targets(parts)
+    silent = np.isin(targets.times, records.times[[90, 93]])
+    assert silent.sum() == 2
+    assert np.isnan(targets.values[silent]).all()
+    told = {name: answer() for name, answer in baselines_of(recipe, parts).items()}
+    told["network"] = predict_scored(fresh_predictor(recipe, parts), parts)
+    for name, values in told.items():
+        found = score(values, parts)["mse"]
+        assert found == pytest.approx(naive_mse(values, targets.values), rel=1e-4), name
+
+
 # leaks
 
 

@@ -18,7 +18,7 @@ from deepsphere.models import (
     num_parameters,
 )
 from deepsphere.models.retargeting import to_sampling
-from deepsphere.sampling import Equiangular, Fibonacci, Healpix
+from deepsphere.sampling import Equiangular, Fibonacci, Healpix, Scattered
 
 NSIDE = 16
 SKY = Healpix(NSIDE)
@@ -285,3 +285,52 @@ def test_what_is_no_network_or_no_sampling_is_refused():
         to_sampling(nn.Linear(2, 3), SKY)
     with pytest.raises(TypeError, match=r"sampling must be a sampling such as .*, got str"):
         network(block(0)).to_sampling("healpix:16")  # pyright: ignore[reportArgumentType]
+
+
+def stations(num: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Crowded on one side of the sphere."""
+    random = np.random.default_rng(0)
+    return random.normal(20, 40, num).clip(-180, 180), random.normal(40, 20, num).clip(-89, 89)
+
+
+@pytest.mark.parametrize(
+    ("place", "changes"), [((-150.0, -60.0), False), ((20.001, 40.0), True)], ids=["far", "crowd"]
+)
+def test_a_station_more_changes_what_is_around_it_alone(place, changes):
+    lon, lat = stations()
+    home = Scattered(lon, lat)
+    graph = build_graph(home, num_neighbors=5, weights="gaussian", disconnected="allow")
+    pyramid = graph.pyramid(num_levels=1)
+    sizes = {"in_channels": 1, "out_channels": 1, "channels": (), "kernel_size": 4}
+    model = used(DenseRegressor(pyramid, **sizes))
+    more = Scattered(np.append(lon, place[0]), np.append(lat, place[1]))
+    moved = model.to_sampling(more)
+    level = moved.pyramid.graphs[0]
+    assert level.lambda_max == graph.lambda_max
+    assert level.kernel_width == graph.kernel_width
+    signal = noise(401, 1)
+    before, after = model(signal[:400]), moved(signal)[:400]
+    # three hops from the station, and an edge that it takes from others
+    hops = (level.adjacency + level.adjacency.T).astype(bool).astype(float)
+    reached = np.zeros(401)
+    reached[400] = 1
+    for _ in range(4):
+        reached = (reached + hops @ reached > 0).astype(float)
+    beyond = torch.from_numpy(reached[:400] == 0)
+    assert 100 < int(beyond.sum()) < 400
+    largest = before.abs().max()
+    assert (before - after)[beyond].abs().max() < 1e-5 * largest
+    # edges of many kernel widths have no weight
+    assert bool((before - after)[~beyond].abs().max() > 1e-3 * largest) == changes
+
+
+def test_other_stations_have_a_width_of_their_own():
+    lon, lat = stations()
+    options = {"num_neighbors": 5, "weights": "gaussian", "disconnected": "allow"}
+    home = build_graph(Scattered(lon, lat), **options)
+    fewer = pyramid_on_sampling(home.pyramid(num_levels=1), Scattered(lon[:201], lat[:201]))
+    assert fewer.graphs[0].kernel_width == home.kernel_width
+    others = Scattered(lon[:201], -lat[:201])
+    moved = pyramid_on_sampling(home.pyramid(num_levels=1), others)
+    assert moved.graphs[0].kernel_width == build_graph(others, **options).kernel_width
+    assert moved.graphs[0].lambda_max == build_graph(others, **options).lambda_max

@@ -16,10 +16,11 @@ from deepsphere.data.ghcn_elements import (
     check_elements,
 )
 from deepsphere.data.ghcn_packed import Progress
-from deepsphere.data.ghcn_records import records_of, some
+from deepsphere.data.ghcn_records import records_of
 from deepsphere.data.ghcn_stations import STATION_LIST, read_ghcn_stations
 from deepsphere.data.ghcn_tables import add_table, looks_like_table
 from deepsphere.data.ghcn_values import FLAGGED, PROBLEMS, DailyValues, ValueTable
+from deepsphere.data.station_places import some
 from deepsphere.data.station_records import StationRecords
 
 _YEAR = re.compile(r"(\d{4})\.csv(\.gz)?", re.IGNORECASE)

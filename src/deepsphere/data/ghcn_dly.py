@@ -12,7 +12,7 @@ from deepsphere.data.ghcn_packed import AGAIN, open_packed, shown
 from deepsphere.data.ghcn_values import FLAGGED, MISSING, DailyValues, ValueTable, day_of_year
 
 # ID 1-11, year 12-15, month 16-17, element 18-21, then 31 times a value of 5 and three flags
-_DLY_HEAD, _DLY_DAYS, _DLY_DAY = 21, 31, 8
+_DLY_HEAD, _DLY_DAYS, _DLY_DAY, _DLY_VALUE = 21, 31, 8, 5
 _DLY_WIDTH = _DLY_HEAD + _DLY_DAYS * _DLY_DAY
 
 
@@ -80,6 +80,12 @@ def add_dly(table: ValueTable, path: Path) -> None:
         raise ValueError(
             f"{path} must be a .dly file of GHCN-Daily, got {shown(lines[0])} in its first "
             f"line; {AGAIN}"
+        )
+    whole = _DLY_WIDTH - (_DLY_DAY - _DLY_VALUE)
+    if len(lines[-1]) < whole:
+        raise ValueError(
+            f"{path} must end with a whole month, got {len(lines[-1])} of {whole} characters in "
+            f"its last line; {AGAIN}"
         )
     # trailing spaces are flags, and editors remove them
     padded = b"".join(line[:_DLY_WIDTH].ljust(_DLY_WIDTH) for line in lines)

@@ -8,9 +8,9 @@ import numpy as np
 from deepsphere.data.ghcn_elements import element_unit, is_weather_type
 from deepsphere.data.ghcn_stations import STATION_LIST, GhcnStations
 from deepsphere.data.ghcn_values import DAYS, MISSING, DailyValues
+from deepsphere.data.station_places import some
 from deepsphere.data.station_records import StationRecords, station_records
 
-_NUM_SHOWN = 3
 _CHUNK = 4096  # rows, which fit in the cache of a processor
 
 
@@ -84,9 +84,10 @@ def _kept_stations(
     """Places in the list of the stations that report enough."""
     reporting = counts.any(axis=1)
     if not reporting.any():
+        told = f" ({'; '.join(notes)})" if notes else ""
         raise ValueError(
             f"elements must be among those that a station of the list reports, got "
-            f"{', '.join(elements)}; choose others, or other years"
+            f"{', '.join(elements)}{told}; choose others, or other years"
         )
     silent = len(counts) - np.count_nonzero(reporting)
     if silent:
@@ -183,10 +184,3 @@ def _fill_weather(values: np.ndarray, elements: Sequence[str]) -> None:
         column = values[..., index]
         observes = ~np.isnan(column).all(axis=0)
         column[np.isnan(column) & reports & observes] = 0
-
-
-def some(names: Sequence[object]) -> str:
-    """The first of many, and the last."""
-    if len(names) <= _NUM_SHOWN + 1:
-        return ", ".join(map(str, names))
-    return f"{', '.join(map(str, names[:_NUM_SHOWN]))}, … {names[-1]} ({len(names)} in all)"

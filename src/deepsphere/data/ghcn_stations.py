@@ -114,7 +114,10 @@ def read_ghcn_stations(path: str | os.PathLike[str]) -> GhcnStations:
         if identifier in rows:
             num_repeated += 1
             continue
-        lat, lon, elevation = (_number(line[a:b]) for a, b in ((12, 20), (21, 30), (31, 37)))
+        # numbers end at the right of their columns: those of a line that is cut are not whole
+        lat, lon, elevation = (
+            _number(line[a:b] if len(line) >= b else "") for a, b in ((12, 20), (21, 30), (31, 37))
+        )
         num_unplaced += not (np.isfinite(lat) and np.isfinite(lon))
         if elevation <= _UNKNOWN_ELEVATION:
             elevation = np.nan

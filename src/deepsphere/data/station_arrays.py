@@ -8,12 +8,12 @@ import numpy as np
 from deepsphere.data.station_channels import ChannelOptions, Column, read_channels
 from deepsphere.data.station_columns import (
     OWN_ROLES,
-    as_numbers,
-    elevations_m,
     find_roles,
+    is_beside,
     station_headers,
 )
 from deepsphere.data.station_dates import parse_times
+from deepsphere.data.station_numbers import as_degrees, as_numbers, elevations_m
 from deepsphere.data.station_records import StationRecords, station_records
 
 
@@ -53,7 +53,7 @@ def array_records(
     ValueError
         If there are no longitudes, latitudes or dates, or nothing of their shape.
     """
-    found = {name: np.asarray(array) for name, array in arrays.items()}
+    found = {name: _as_array(array) for name, array in arrays.items()}
     roles = OWN_ROLES if is_own else find_roles(found, columns)
     missing = [role for role in ("lon", "lat") if role not in roles]
     if missing:
@@ -61,33 +61,44 @@ def array_records(
             f"arrays must say where the stations are, got {', '.join(found)} without {missing[0]}; "
             "name it, columns={'lon': ..., 'lat': ...}"
         )
-    lon, lat = (as_numbers(found[roles[role]].reshape(-1))[0] for role in ("lon", "lat"))
+    lon, lat = (as_degrees(found[roles[role]].reshape(-1)) for role in ("lon", "lat"))
     if times is None and "time" not in roles:
         raise ValueError(
             f"arrays must say when, got {', '.join(found)} without dates; give them, "
             "times=np.arange('2001-01', '2002-01', dtype='datetime64[M]') for the months of a year"
         )
     dates = parse_times(found[roles["time"]] if times is None else times, time_format)
+    is_known = ~np.isnat(dates)
     shape = (len(dates), len(lon))
     measured = []
     for name, array in found.items():
+        if name in roles.values() or (is_beside(name) and not is_own):
+            continue
         if array.ndim == 3 and array.shape[:2] == shape and array.dtype.kind in "fiub":
             measured.extend(_layers(name, array, found))
-        if array.ndim != 2 or array.dtype.kind not in "fiub":
+        if array.ndim != 2 or array.dtype.kind not in "fiubSUO":
+            continue
+        if array.dtype.kind in "SUO" and array.shape not in (shape, shape[::-1]):
             continue
         if array.shape not in (shape, shape[::-1]):
             raise ValueError(
                 f"{name} must have shape (times, stations) {shape}, got {array.shape}; leave it "
                 "out, or give the times that belong to it"
             )
-        values = array if array.shape == shape else array.T
-        measured.append(Column(name, values.astype(np.float64)))
+        numbers, odd = as_numbers(array.reshape(-1))
+        numbers = numbers.reshape(array.shape)
+        measured.append(Column(name, numbers if array.shape == shape else numbers.T, odd))
     if not measured:
         raise ValueError(
             f"arrays must hold one of shape (times, stations) {shape}, got "
             f"{', '.join(f'{name} {array.shape}' for name, array in found.items())}"
         )
+    if not is_known.all():
+        measured = [each._replace(values=each.values[is_known]) for each in measured]
     read = read_channels(measured, channels, is_own=is_own)
+    notes = [*read.notes]
+    if not is_known.all():
+        notes.append(f"{np.count_nonzero(~is_known)} of {len(is_known)} times dropped, not known")
     per_station = {name: each for name, each in found.items() if each.shape == (len(lon),)}
     elevation = None
     if roles.get("elevation") in per_station:
@@ -98,14 +109,22 @@ def array_records(
         lon,
         lat,
         np.stack([each.astype(np.float32) for each in read.values], axis=-1),
-        dates,
+        dates[is_known],
         ids=ids,
         names=None if names is None else [str(one).strip() for one in names],
         elevation_m=elevation,
         channel_names=read.names,
         units=read.units,
-        notes=read.notes,
+        notes=notes,
     )
+
+
+def _as_array(values: Any) -> np.ndarray:
+    """An array; what is masked is missing, and bytes are texts."""
+    if isinstance(values, np.ma.MaskedArray):
+        return values.astype(np.float64).filled(np.nan) if values.dtype.kind in "fiub" else values
+    array = np.asarray(values)
+    return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
 
 
 def _layers(name: str, array: np.ndarray, arrays: Mapping[str, np.ndarray]) -> list[Column]:

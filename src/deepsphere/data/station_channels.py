@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from deepsphere.data.station_numbers import OddTexts
 from deepsphere.data.station_places import some
+from deepsphere.data.station_services import Service, service_of, service_quantity
 from deepsphere.data.station_units import (
     TEMPERATURES,
     Quantity,
@@ -20,25 +22,6 @@ from deepsphere.data.station_units import (
 # No air was ever hotter, in °C; larger numbers without a unit are °F, K or tenths.
 _HOTTEST = 60.0
 
-# Of files of the Global Summary of the Day, which say elsewhere what they hold: name, unit, and
-# what they write where nothing was measured.
-_SUMMARY_OF_THE_DAY = {
-    "TEMP": ("tavg", "F", 9999.9),
-    "MAX": ("tmax", "F", 9999.9),
-    "MIN": ("tmin", "F", 9999.9),
-    "DEWP": ("dewp", "F", 9999.9),
-    "PRCP": ("prcp", "in", 99.99),
-    "SNDP": ("snwd", "in", 999.9),
-    "SLP": ("slp", "hPa", 9999.9),
-    "STP": ("stp", "hPa", 999.9),
-    "VISIB": ("visib", "mi", 999.9),
-    "WDSP": ("wdsp", "kn", 999.9),
-    "MXSPD": ("mxspd", "kn", 999.9),
-    "GUST": ("gust", "kn", 999.9),
-}
-# Columns by which these files are known.
-_SUMMARY_MARKS = {"TEMP", "DEWP", "MXSPD"}
-
 
 class Column(NamedTuple):
     """Numbers of a table under a header.
@@ -49,15 +32,15 @@ class Column(NamedTuple):
         As it stands in the table.
     values
         float64 of any shape, NaN where no number stands.
-    odd_text
-        The first text that was no number, if there was one.
+    odd
+        The texts that were no numbers, if there were any.
     unit
         As an attribute says; None where none does.
     """
 
     header: str
     values: np.ndarray
-    odd_text: str | None = None
+    odd: OddTexts | None = None
     unit: str | None = None
 
 
@@ -97,7 +80,11 @@ class ChannelOptions:
 
 
 def read_channels(
-    columns: Sequence[Column], options: ChannelOptions, *, is_own: bool = False
+    columns: Sequence[Column],
+    options: ChannelOptions,
+    *,
+    is_own: bool = False,
+    table_headers: Sequence[str] = (),
 ) -> Channels:
     """Channels of columns of numbers.
 
@@ -109,6 +96,9 @@ def read_channels(
         Which are wanted, and their units.
     is_own
         Whether this library wrote the table: names, units and values are as they stand.
+    table_headers
+        All that the table has, by which that of a weather service is known; those of the columns
+        if not given.
 
     Returns
     -------
@@ -120,6 +110,8 @@ def read_channels(
         If there is no number, a channel is not there, or a unit is given for none.
     """
     notes: list[str] = []
+    service = None if is_own else service_of(table_headers or [each.header for each in columns])
+    texts: list[str] = []
     if is_own:
         quantities = [
             _own(each.header) if each.unit is None else Quantity(each.header, each.unit)
@@ -128,11 +120,15 @@ def read_channels(
     else:
         texts = [each.header for each in columns if _is_text(each)]
         columns = [each for each in columns if not _is_text(each)]
-        quantities = _recognised(columns)
+        quantities = _recognised(columns, service)
         if texts:
             notes.append(f"columns left out, which hold texts: {', '.join(texts)}")
     if not columns:
-        raise ValueError("table must have a column of numbers beside places and times, got none")
+        got = f"only texts in {', '.join(texts)}" if texts else "none"
+        raise ValueError(
+            f"table must have a column of numbers beside places and times, got {got}; write what "
+            "was measured as numbers with a point"
+        )
     names = [quantity.name for quantity in quantities]
     headers = [each.header for each in columns]
     given = {_find(name, names, headers, "units"): unit for name, unit in options.units.items()}
@@ -147,7 +143,8 @@ def read_channels(
         elif is_own:
             array, unit = canonical_units(columns[index].values, *quantity)
         else:
-            fill = _fill_of(columns[index].header, headers)
+            known = service_quantity(columns[index].header, service)
+            fill = None if known is None else known[1]
             array, unit = _converted(columns[index], quantity, fill, notes)
         units.append(unit)
         values.append(array)
@@ -160,9 +157,10 @@ def _converted(
     """Values without numbers that stand for nothing, in their unit; notes are added to."""
     name, unit = quantity
     array = column.values
-    if column.odd_text is not None:
+    if column.odd is not None:
         notes.append(
-            f"{name}: texts that are no numbers became missing values, as {column.odd_text!r}"
+            f"{name}: texts that are no numbers became {column.odd.number} missing values, as "
+            f"{column.odd.first!r}"
         )
     nothing = is_sentinel(array, name, unit)
     if fill is not None:
@@ -176,10 +174,15 @@ def _converted(
         array = np.where(nothing, np.nan, array)
     array, canonical = canonical_units(array, name, unit)
     if is_converted(name, unit):
-        notes.append(f"{name}: converted from {unit} to {canonical}")
+        notes.append(f"{name}: converted from {_shown(unit)} to {canonical}")
     if not canonical and name in TEMPERATURES:
         notes.extend(_doubt(array, name))
     return array, canonical
+
+
+def _shown(unit: str) -> str:
+    """A unit as it is written: "f" of a name is °F."""
+    return {"f": "°F", "k": "K"}.get(unit.lower(), unit)
 
 
 def own_header(name: str, unit: str) -> str:
@@ -212,11 +215,11 @@ def _own(header: str) -> Quantity:
 
 def _is_text(column: Column) -> bool:
     """Whether a column holds rather texts than numbers."""
-    num_missing = int(np.count_nonzero(np.isnan(column.values)))
-    return column.odd_text is not None and 2 * num_missing > column.values.size
+    num_numbers = int(np.count_nonzero(~np.isnan(column.values)))
+    return column.odd is not None and column.odd.number > num_numbers
 
 
-def _recognised(columns: Sequence[Column]) -> list[Quantity]:
+def _recognised(columns: Sequence[Column], service: Service | None) -> list[Quantity]:
     """Names and units of the columns of a table of anybody."""
     headers = [each.header for each in columns]
     found = []
@@ -224,17 +227,11 @@ def _recognised(columns: Sequence[Column]) -> list[Quantity]:
         quantity = recognise_quantity(each.header)
         if each.unit is not None:
             quantity = quantity._replace(unit=each.unit)
-        if _fill_of(each.header, headers) is not None:
-            quantity = Quantity(*_SUMMARY_OF_THE_DAY[each.header][:2])
+        known = service_quantity(each.header, service)
+        if known is not None:
+            quantity = known[0]
         found.append(quantity)
     return unique_quantities(found, headers)
-
-
-def _fill_of(header: str, headers: Sequence[str]) -> float | None:
-    """What a file of the Global Summary of the Day writes for nothing; None for other files."""
-    if not set(headers) >= _SUMMARY_MARKS or header not in _SUMMARY_OF_THE_DAY:
-        return None
-    return _SUMMARY_OF_THE_DAY[header][2]
 
 
 def _find(name: str, names: Sequence[str], headers: Sequence[str], argument: str) -> int:

@@ -26,29 +26,42 @@ OWN_ROLES: dict[str, str] = {
 
 # Letters and digits of headers, in lower case; the first that a table has is taken.
 _HEADERS: dict[str, str] = {
-    "station": "station stationid id staid stnid stn ghcnid ghcnd wmo wmoid wmono wmonumber usaf "
-    "stationcode stationnumber stationno idstation site siteid sitecode siteno locationid platform "
-    "platformid sensorid souid code fileid stationidentifier",
-    "name": "name stationname stname sitename city town location longname label nom station",
-    "time": "time date datetime timestamp dates obsdate obstime yyyymmdd dateutc datelocal valid "
+    "station": "station stationid stationsid id staid stnid stn ghcnid ghcnd wmo wmoid wmono "
+    "wmonumber usaf stationcode stationnumber stationno idstation site siteid sitecode siteno "
+    "locationid platform platformid sensorid souid code fileid stationidentifier "
+    "bureauofmeteorologystationnumber numposte stationsnummer",
+    "name": "name stationname stname sitename city town location longname label nom station "
+    "staname stationsname nomusuel ort",
+    "time": "time date datetime dt datum yearmoda messdatum aaaammjj fecha "
+    "timestamp dates obsdate obstime yyyymmdd dateutc datelocal valid "
     "validtime observationdate observationtime day ymd",
     "lon": "lon longitude long lng londeg longdeg longitudedeg londd londegrees longitudedegrees "
-    "longitudedegreeseast decimallongitude stationlon stationlongitude",
+    "longitudedegreeseast decimallongitude stationlon stationlongitude "
+    "geolnge geolaenge lnge laenge longitud",
     "lat": "lat latitude latdeg latitudedeg latdd latdegrees latitudedegrees "
-    "latitudedegreesnorth decimallatitude stationlat stationlatitude",
+    "latitudedegreesnorth decimallatitude stationlat stationlatitude geobreite breite latitud",
     "elevation": "elevation elev elevm elevationm alt altm altitude altitudem height heightm "
-    "elevft elevationft altft altitudeft heightft elevationfeet altitudefeet elevationmeters masl",
+    "elevft elevationft altft altitudeft heightft elevationfeet altitudefeet elevationmeters masl "
+    "elevkm elevationkm altkm hght stationshhe stationshoehe hhe hoehe alti",
     "variable": "element variable parameter datatype elem",
     "value": "value datavalue",
 }
 _DATE_PARTS = {
     "year": ("year", "yr", "yyyy"),
     "month": ("month", "mon", "mo"),
-    "day": ("day", "dy", "dd", "dom"),
+    "day": ("day", "dy", "dd", "dom", "da"),
     "day_of_year": ("doy", "dayofyear", "yday", "jday", "julianday"),
 }
-_FEET = 0.3048
-_UNKNOWN_ELEVATIONS = (-999.0, -999.9, -9999.0, -9999.9, 9999.0, 9999.9, 99999.0, -99999.0)
+_HOURS = ("hour", "hr", "hh", "hourutc", "stunde", "heure")
+_CLOCKS = ("time", "obstime", "timeutc", "timelocal", "observationtime")
+
+# Columns that say more of the station or the day, and are nothing that was measured.
+_BESIDE = re.compile(
+    r"^(unnamed.*|index|level_\d|year|yr|month|mon|mo|day|dy|doy|yday|hour|hr|begin|end|eor|week|season|country.*|state|"
+    r"province|region|continent|source|source_?id|souid|network|wban|usaf|wmo.*|icao|gsn.*|hcn.*|"
+    r"id|name|qn_?\d+|rskf|.*_?(id|name|flag|flags|attributes|attribute|qc|qflag|mflag|sflag|quality)|q_.*|"
+    r"time|date|lon|lat|longitude|latitude|elev.*|alt|altitude|frshtt|report_type)$"
+)
 
 
 def find_roles(headers: Iterable[Any], given: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -165,6 +178,53 @@ def date_parts(headers: Iterable[Any]) -> dict[str, Any]:
     return {"day" if part == "day_of_year" else part: each for part, each in found.items()}
 
 
+def day_and_clock(headers: Iterable[Any], time: Any) -> tuple[Any, Any]:
+    """Headers of the columns of the day and of the time of the day; None where there is none.
+
+    Parameters
+    ----------
+    headers
+        Of the table.
+    time
+        That of the times.
+
+    Returns
+    -------
+    day, clock
+
+    Examples
+    --------
+    >>> day_and_clock(["id", "Date", "Time"], "Time")
+    ('Date', 'Time')
+    >>> day_and_clock(["id", "date", "hour"], "date")
+    ('date', 'hour')
+    """
+    keys = {_key(header): header for header in headers}
+    if time is not None and _key(time) in _CLOCKS and keys.get("date", time) != time:
+        return keys["date"], time
+    return time, next((keys[name] for name in _HOURS if name in keys), None)
+
+
+def is_beside(header: Any) -> bool:
+    """Whether a column says more of the station or the day, and is nothing that was measured.
+
+    Parameters
+    ----------
+    header
+        Of the column.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_beside("tmax_qc"), is_beside("tmax")
+    (True, False)
+    """
+    return _BESIDE.match(str(header).strip().lower().replace(" ", "_")) is not None
+
+
 def as_texts(column: Any) -> "pd.Series":
     """Identifiers as texts, whole numbers without a fraction, None where nothing stands.
 
@@ -189,69 +249,6 @@ def as_texts(column: Any) -> "pd.Series":
     return pd.Series(values[codes], dtype=object)
 
 
-def as_numbers(column: Any) -> tuple[np.ndarray, str | None]:
-    """Numbers of a column, NaN for what is none.
-
-    Parameters
-    ----------
-    column
-        Of numbers, or of texts some of which are numbers.
-
-    Returns
-    -------
-    values, first_text
-        float64, and the first text that is no number and no customary word for nothing.
-
-    Examples
-    --------
-    >>> as_numbers(["1,5", "M", "x"])
-    (array([1.5, nan, nan]), 'x')
-    """
-    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
-        return column.astype(np.float64), None
-    pd = require_pandas()
-    series = pd.Series(column).reset_index(drop=True)
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(object)
-    if pd.api.types.is_numeric_dtype(series.dtype):
-        return series.to_numpy(np.float64, na_value=np.nan), None
-    codes, unique = pd.factorize(series)
-    numbers, first = [], None
-    for one in unique:
-        number = _as_number(one)
-        if number is None:
-            first = str(one) if first is None else first
-            number = np.nan
-        numbers.append(number)
-    return np.array([*numbers, np.nan], np.float64)[codes], first
-
-
-def elevations_m(column: Any, header: object) -> np.ndarray:
-    """Elevations in meters, NaN for the customary numbers that stand for nothing.
-
-    Parameters
-    ----------
-    column
-        Of elevations.
-    header
-        What the column is called; feet are recognised.
-
-    Returns
-    -------
-    ndarray
-        float64.
-
-    Examples
-    --------
-    >>> elevations_m([10.0, -999.9], "elev_ft")
-    array([3.048,   nan])
-    """
-    values, _ = as_numbers(column)
-    values = np.where(np.isin(values, _UNKNOWN_ELEVATIONS) | ~np.isfinite(values), np.nan, values)
-    is_feet = re.search(r"(ft|feet|foot)[)\]]?$", str(header).strip().lower()) is not None
-    return values * _FEET if is_feet else values
-
-
 def _key(header: Any) -> str:
     """Letters and digits of a header, without a unit in brackets."""
     text = str(header).lower()
@@ -267,22 +264,3 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     return str(value).strip()
-
-
-# words for nothing, and a trace of rain, which is less than can be measured
-_NOTHING = {"", "m", "na", "n/a", "nan", "null", "none", "-", "--", ".", "missing", "*", "**", "//"}
-
-
-def _as_number(value: Any) -> float | None:
-    """A number, NaN for nothing, None for another text."""
-    text = str(value).strip()
-    if text.lower() in _NOTHING:
-        return float("nan")
-    if text in ("T", "t", "Tr", "trace"):
-        return 0.0
-    if re.fullmatch(r"[+-]?\d+,\d+", text):
-        text = text.replace(",", ".")
-    try:
-        return float(text)
-    except ValueError:
-        return None

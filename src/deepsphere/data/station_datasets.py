@@ -10,10 +10,11 @@ import numpy as np
 from deepsphere.data.calendars import STANDARD
 from deepsphere.data.dataset_files import write_encoded
 from deepsphere.data.station_channels import ChannelOptions, Column, read_channels
-from deepsphere.data.station_columns import elevations_m, find_roles
+from deepsphere.data.station_columns import find_roles, is_beside
 from deepsphere.data.station_dates import parse_times
 from deepsphere.data.station_files import OWN_MARK
 from deepsphere.data.station_frames import TableOptions, frame_records
+from deepsphere.data.station_numbers import elevations_m
 from deepsphere.data.station_records import StationRecords, station_records
 from deepsphere.fields import open_dataset
 from deepsphere.fields.recognition import as_dataset
@@ -81,7 +82,7 @@ def dataset_records(
     ValueError
         If stations or times are not recognised, or nothing lies along both.
     """
-    data = as_dataset(data)
+    data = _decoded(as_dataset(data))
     roles = _roles(data, columns)
     lon, lat = data[roles["lon"]], data[roles["lat"]]
     if lon.dims != lat.dims or lon.ndim > 1:
@@ -95,14 +96,23 @@ def dataset_records(
     station_dim = lon.dims[0]
     if "time" in roles and data[roles["time"]].dims == lon.dims and times is None:
         rows = [name for name in data.variables if data[name].dims == lon.dims]
-        table = data[rows].to_dataframe().reset_index(drop=True)
-        return frame_records(
-            table.drop(columns=[name for name in table if name == station_dim]),
-            TableOptions(channels, dict(columns or {}), time_format=time_format),
-        )
+        return _rows_records(data[rows], str(station_dim), channels, columns, time_format)
+    index = _row_index(data, str(station_dim))
+    if index is not None and times is None:
+        rows_dim, stations = index
+        rows = [name for name in data.variables if data[name].dims == (rows_dim,)]
+        placed = {
+            name: (rows_dim, data[name].to_numpy()[stations], data[name].attrs)
+            for name in data.variables
+            if data[name].dims == (station_dim,) and name != station_dim
+        }
+        table = data[rows].reset_coords().assign(placed)
+        return _rows_records(table, rows_dim, channels, columns, time_format)
     time_dim, dates = _times(data, roles, str(station_dim), times, time_format)
     measured, is_own = [], OWN_MARK in data.attrs
-    variables = list(data.data_vars.items())
+    beside = set(data.dims) - {station_dim, time_dim}
+    alone = [dim for dim in beside if data.sizes[dim] == 1]
+    variables = list(data.squeeze(alone).data_vars.items())
     if is_own:
         variables.sort(key=lambda pair: pair[1].attrs.get(_INDEX, len(variables)))
     for name, variable in variables:
@@ -110,11 +120,14 @@ def dataset_records(
             header = str(variable.attrs.get(_NAME, name)) if is_own else str(name)
             unit = variable.attrs.get(_UNIT if is_own else "units")
             values = variable.transpose(time_dim, station_dim).to_numpy().astype(np.float64)
-            measured.append(Column(header, values, None, None if unit is None else str(unit)))
+            if is_own or not is_beside(header):
+                unit = None if unit is None else str(unit)
+                measured.append(Column(header, values, None, unit))
     if not measured:
         raise ValueError(
             f"data must have a variable along {time_dim} and {station_dim}, got "
             + ", ".join(f"{name} {variable.dims}" for name, variable in data.data_vars.items())
+            + "; choose one place along the others, as by isel"
         )
     read = read_channels(measured, channels, is_own=is_own)
     texts = {
@@ -234,6 +247,57 @@ def _roles(data: "xr.Dataset", columns: Mapping[str, str] | None) -> dict[str, s
             "columns={'lon': ..., 'lat': ...}"
         )
     return roles
+
+
+def _decoded(data: "xr.Dataset") -> "xr.Dataset":
+    """A data set whose times are dates, which "days since 2020-01-01" becomes."""
+    import xarray as xr
+
+    if any(" since " in str(data[name].attrs.get("units", "")) for name in data.variables):
+        try:
+            return xr.decode_cf(data)
+        except (ValueError, OverflowError):  # they stay numbers, which are refused as times
+            return data
+    return data
+
+
+def _row_index(data: "xr.Dataset", station_dim: str) -> tuple[str, np.ndarray] | None:
+    """The dimension of the rows of a ragged array, after the CF conventions, and their stations."""
+    for name in data.variables:
+        variable = data[name]
+        if variable.attrs.get("instance_dimension") == station_dim and variable.ndim == 1:
+            return str(variable.dims[0]), variable.to_numpy().astype(np.int64)
+        rows_dim = variable.attrs.get("sample_dimension")
+        if rows_dim in data.dims and variable.dims == (station_dim,):
+            counts = variable.to_numpy().astype(np.int64)
+            return str(rows_dim), np.repeat(np.arange(len(counts)), counts)
+    return None
+
+
+def _rows_records(
+    data: "xr.Dataset",
+    rows_dim: str,
+    channels: ChannelOptions,
+    columns: Mapping[str, str] | None,
+    time_format: str | None,
+) -> StationRecords:
+    """Records of a data set with a row for each measurement."""
+    table = data.to_dataframe().reset_index(drop=True)
+    dropped = [
+        name
+        for name in table
+        if name == rows_dim or {"instance_dimension", "sample_dimension"} & data[name].attrs.keys()
+    ]
+    units = {str(name): str(data[name].attrs["units"]) for name in table if _has_units(data, name)}
+    return frame_records(
+        table.drop(columns=dropped),
+        TableOptions(channels, dict(columns or {}), time_format=time_format, attributes=units),
+    )
+
+
+def _has_units(data: "xr.Dataset", name: Any) -> bool:
+    """Whether a variable says its unit."""
+    return name in data.variables and "units" in data[name].attrs
 
 
 def _times(

@@ -12,6 +12,9 @@ from deepsphere.data.station_libraries import require_pandas
 _ISO = re.compile(
     r"\d{4}-\d{1,2}(-\d{1,2}([T ]\d{1,2}(:\d{2}){0,2}(\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?$"
 )
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?")
+_NAMED_MONTH = re.compile(r"\d{1,2}([-/ ])[A-Za-z]{3}\1\d{4}")
+_PARTED = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}")
 _DIGITS = {8: "%Y%m%d", 6: "%Y%m", 4: "%Y"}
 _YEARS = (1500, 2400)
 
@@ -48,11 +51,12 @@ def parse_times(values: Any, time_format: str | None = None) -> Shaped[np.ndarra
     column = pd.Series(values).reset_index(drop=True)
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
+    if column.dtype.kind == "M" and getattr(column.dt, "tz", None) is not None:
         column = column.dt.tz_localize(None)
     if column.dtype.kind == "M":
         return column.to_numpy().astype("datetime64[s]")
     codes, unique = pd.factorize(column)
+    unique = [one.decode("latin-1") if isinstance(one, bytes) else one for one in unique]
     parsed = _parse_unique(list(unique), time_format)
     return np.append(parsed, np.datetime64("NaT", "s"))[codes]
 
@@ -108,6 +112,73 @@ def times_of_parts(
     return times
 
 
+def is_clock(column: Any) -> bool:
+    """Whether texts are times of the day, "06:00".
+
+    Parameters
+    ----------
+    column
+        Of anything.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_clock(["06:00", "18:00"]), is_clock(["2020-01-31"])
+    (True, False)
+    """
+    known = require_pandas().Series(column).dropna()
+    return bool(len(known)) and _CLOCK.fullmatch(str(known.iloc[0]).strip()) is not None
+
+
+def with_clock(days: Shaped[np.ndarray, "rows"], column: Any) -> Shaped[np.ndarray, "rows"]:
+    """Days at the time of the day that stands beside them.
+
+    Parameters
+    ----------
+    days
+        datetime64[s]; they are as they are if any is not at midnight.
+    column
+        Of texts such as "06:00", of hours from 0 to 24, or of numbers such as 1830.
+
+    Returns
+    -------
+    Shaped[np.ndarray, "rows"]
+        NaT where the time is not known.
+
+    Examples
+    --------
+    >>> with_clock(np.array(["2020-01-31"], "datetime64[s]"), ["06:30"])
+    array(['2020-01-31T06:30:00'], dtype='datetime64[s]')
+    """
+    known = days[~np.isnat(days)]
+    if (known != known.astype("datetime64[D]")).any():
+        return days
+    codes, unique = require_pandas().factorize(require_pandas().Series(column))
+    seconds = np.array([*(_seconds_of(one) for one in unique), np.nan])[codes]
+    times = np.full(len(days), np.datetime64("NaT", "s"))
+    found = np.isfinite(seconds)
+    times[found] = days[found] + seconds[found].astype(np.int64)
+    return times
+
+
+def _seconds_of(clock: Any) -> float:
+    """Seconds of the day; NaN for what is no time of it."""
+    parts = _CLOCK.fullmatch(str(clock).strip())
+    if parts:
+        hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+    else:
+        try:
+            number = float(clock)
+        except (TypeError, ValueError):
+            return float("nan")
+        hours, minutes, seconds = (number, 0, 0) if number <= 24 else (*divmod(number, 100), 0)
+    in_range = 0 <= hours <= 24 and minutes < 60 and seconds < 60
+    return 3600 * hours + 60 * minutes + seconds if in_range else float("nan")
+
+
 def _parse_unique(values: Sequence[Any], time_format: str | None) -> np.ndarray:
     """Times of different values that are all of one kind."""
     pd = require_pandas()
@@ -149,6 +220,17 @@ def _format_of(texts: Sequence[str]) -> tuple[str, bool]:
         return "ISO8601", len(zones) > 1
     if all(re.fullmatch(r"\d{4}/\d{1,2}/\d{1,2}", text) for text in texts):
         return "%Y/%m/%d", False
+    separator = texts[0].strip("0123456789")[:1]
+    if all(_NAMED_MONTH.fullmatch(text) and separator in text for text in texts):
+        return separator.join(("%d", "%b", "%Y")), False
+    if all(_PARTED.fullmatch(text) and separator in text for text in texts):
+        numbers = [[int(part) for part in text.split(separator)[:2]] for text in texts]
+        first, second = (max(each) for each in zip(*numbers, strict=True))
+        # with points the day comes first; else one of them must be beyond 12
+        if second <= 12 and (first > 12 or separator == "."):
+            return separator.join(("%d", "%m", "%Y")), False
+        if first <= 12 < second and separator != ".":
+            return separator.join(("%m", "%d", "%Y")), False
     length = len(texts[0])
     if length in _DIGITS and all(re.fullmatch(rf"\d{{{length}}}", text) for text in texts):
         years = [int(text[:4]) for text in texts]

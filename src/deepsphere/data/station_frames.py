@@ -1,30 +1,32 @@
 """Records of stations from tables of pandas: a row for each station and time, or wide ones."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepsphere.data.station_channels import ChannelOptions, Column, read_channels
-from deepsphere.data.station_columns import OWN_ROLES, as_numbers, as_texts, date_parts, find_roles
-from deepsphere.data.station_dates import parse_times, times_of_parts
+from deepsphere.data.station_columns import (
+    OWN_ROLES,
+    as_texts,
+    date_parts,
+    day_and_clock,
+    find_roles,
+    is_beside,
+)
+from deepsphere.data.station_dates import is_clock, parse_times, times_of_parts, with_clock
 from deepsphere.data.station_lists import Places, listed_places, row_places
+from deepsphere.data.station_numbers import OddTexts, as_numbers
 from deepsphere.data.station_records import StationRecords, station_records
+from deepsphere.data.station_services import trusted_values
 from deepsphere.data.station_units import is_sentinel, recognise_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns that say more of the station or the day, and are nothing that was measured.
-_BESIDE = re.compile(
-    r"^(unnamed.*|index|level_\d|year|yr|month|mon|mo|day|dy|doy|hour|week|season|country.*|state|"
-    r"province|region|continent|source|source_?id|souid|network|wban|usaf|wmo.*|icao|gsn.*|hcn.*|"
-    r"id|name|.*_?(id|name|flag|flags|attributes|attribute|qc|qflag|mflag|sflag|quality)|q_.*|"
-    r"time|date|lon|lat|longitude|latitude|elev.*|alt|altitude|frshtt|report_type)$"
-)
 _DATE_HEADER = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?$|\d{8}$")
 
 
@@ -48,6 +50,10 @@ class TableOptions:
         What a wide table holds.
     is_own
         Whether this library wrote the table: nothing is recognised, all is as it stands.
+    headers
+        All that the table has; those of the table itself if not given.
+    attributes
+        Unit by header, where it stands beside the table.
     """
 
     channels: ChannelOptions
@@ -57,6 +63,8 @@ class TableOptions:
     time_format: str | None = None
     variable: str = "value"
     is_own: bool = False
+    headers: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def frame_records(frame: "pd.DataFrame", options: TableOptions) -> StationRecords:
@@ -85,6 +93,15 @@ def frame_records(frame: "pd.DataFrame", options: TableOptions) -> StationRecord
     if isinstance(frame.columns, pd.MultiIndex):
         return _wide_variables(_plain_index(frame), options)
     table = _plain_index(frame)
+    told: list[str] = []
+    if not options.is_own:
+        table, told = trusted_values(table)
+    options = replace(options, headers=tuple(map(str, table.columns)))
+    return _records_of_form(table, options).with_notes(*told)
+
+
+def _records_of_form(table: "pd.DataFrame", options: TableOptions) -> StationRecords:
+    """Records of a table with one row of headers, of whatever form."""
     headers = list(table.columns)
     if len(set(headers)) < len(headers):
         repeated = next(one for one in headers if headers.count(one) > 1)
@@ -127,17 +144,21 @@ def _times(table: "pd.DataFrame", roles: dict[str, Any], options: TableOptions) 
             raise ValueError(f"times must be one for each of {len(table)} rows, got {len(times)}")
         return times
     parts = date_parts(table.columns)
-    header = roles.get("time")
+    header, clock = day_and_clock(table.columns, roles.get("time"))
+    if header != roles.get("time") and not is_clock(table[clock]):
+        header, clock = roles.get("time"), None
     if parts and (header is None or header in parts.values()):
         numbers = {part: as_numbers(table[each])[0] for part, each in parts.items()}
-        return times_of_parts(numbers["year"], numbers.get("month"), numbers.get("day"))
+        days = times_of_parts(numbers["year"], numbers.get("month"), numbers.get("day"))
+        return days if clock is None else with_clock(days, table[clock])
     if header is None:
         raise ValueError(
             "table must say when, got the columns "
             f"{', '.join(map(str, table.columns[:12]))}; name the one with the dates, "
             "columns={'time': ...}, or give times="
         )
-    return parse_times(table[header], options.time_format)
+    days = parse_times(table[header], options.time_format)
+    return days if clock is None else with_clock(days, table[clock])
 
 
 def _long(table: "pd.DataFrame", roles: dict[str, Any], options: TableOptions) -> StationRecords:
@@ -161,9 +182,13 @@ def _long(table: "pd.DataFrame", roles: dict[str, Any], options: TableOptions) -
         beside = {*roles.values(), *([] if options.is_own else date_parts(table.columns).values())}
         num_repeated = cells.num_repeated
         columns = [
-            Column(str(header), *_numbers(table[header], known))
+            Column(
+                str(header),
+                *_numbers(table[header], known),
+                options.attributes.get(str(header)),
+            )
             for header in table.columns
-            if header not in beside and not (_beside(header) and not options.is_own)
+            if header not in beside and not (is_beside(header) and not options.is_own)
         ]
     if num_repeated:
         notes.append(f"{num_repeated} rows repeat a station and a time, and were averaged")
@@ -223,6 +248,10 @@ def _is_wide(table: "pd.DataFrame", roles: dict[str, Any], options: TableOptions
     if options.stations is None:
         return "station" not in roles
     places = listed_places(options.stations, options.columns)
+    if "station" not in roles and "name" in roles:
+        named = {text for text in as_texts(table[roles["name"]]) if text is not None}
+        if named & {*places.ids, *places.names}:
+            return False
     headers = set(as_texts([header for header in table.columns if header not in roles.values()]))
     listed = set(places.ids) | set(places.names)
     return len(headers & listed) > len(headers) / 2 or "station" not in roles
@@ -313,7 +342,9 @@ def _records(
     notes: Sequence[str],
 ) -> StationRecords:
     """Records of columns of numbers."""
-    channels = read_channels(columns, options.channels, is_own=options.is_own)
+    channels = read_channels(
+        columns, options.channels, is_own=options.is_own, table_headers=options.headers
+    )
     values = np.stack([fill(each) for each in channels.values], axis=-1)
     return station_records(
         places.lon_deg,
@@ -346,22 +377,18 @@ def _no_places(headers: Sequence[Any]) -> ValueError:
     )
 
 
-def _numbers(column: "pd.Series", known: np.ndarray) -> tuple[np.ndarray, str | None]:
+def _numbers(column: "pd.Series", known: np.ndarray) -> tuple[np.ndarray, OddTexts | None]:
     """Numbers in the rows that are known."""
     values, odd = as_numbers(column)
     return (values if known.all() else values[known]), odd
 
 
-def _block(columns: "list[pd.Series]") -> tuple[np.ndarray, str | None]:
+def _block(columns: "list[pd.Series]") -> tuple[np.ndarray, OddTexts | None]:
     """Columns of numbers side by side."""
     read = [as_numbers(column) for column in columns]
-    odd = next((text for _, text in read if text is not None), None)
+    odds = [each for _, each in read if each is not None]
+    odd = OddTexts(odds[0].first, sum(each.number for each in odds)) if odds else None
     return np.stack([values for values, _ in read], axis=1), odd
-
-
-def _beside(header: Any) -> bool:
-    """Whether a column is nothing that was measured."""
-    return _BESIDE.match(str(header).strip().lower().replace(" ", "_")) is not None
 
 
 def _is_date(header: Any) -> bool:

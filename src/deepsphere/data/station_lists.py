@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepsphere.data.station_columns import as_numbers, as_texts, elevations_m, find_roles
+from deepsphere.data.station_columns import as_texts, find_roles
+from deepsphere.data.station_numbers import as_degrees, elevations_m
 from deepsphere.data.station_places import some
 from deepsphere.geometry import lonlat_to_points
 
@@ -158,7 +159,7 @@ def row_places(
     if stations is not None:
         codes, ids = _codes_of(table, roles, None)
         return codes, listed_places(stations).of(ids)
-    lon, lat = (as_numbers(table[roles[role]])[0] for role in ("lon", "lat"))
+    lon, lat = (as_degrees(table[roles[role]]) for role in ("lon", "lat"))
     codes, ids = _codes_of(table, roles, (lon, lat))
     placed = np.isfinite(lon) & np.isfinite(lat)
     number = len(ids)
@@ -264,17 +265,16 @@ def _moves(
     """What to say of stations that are at several places."""
     rows = np.flatnonzero(placed & (codes >= 0))
     there = positions[:, codes[rows]]
-    apart = (np.abs(lat[rows] - there[1]) > _ROUNDING_DEG) | (
-        np.abs((lon[rows] - there[0] + 180) % 360 - 180) > _ROUNDING_DEG
-    )
-    if not apart.any():
-        return ()
-    rows, there = rows[apart], there[:, apart]
-    moved = np.unique(codes[rows])
+    differ = (lon[rows] != there[0]) | (lat[rows] != there[1])
+    rows, there = rows[differ], there[:, differ]
     here = lonlat_to_points(np.deg2rad(lon[rows]), np.deg2rad(lat[rows]))
     then = lonlat_to_points(np.deg2rad(there[0]), np.deg2rad(there[1]))
-    chord = np.linalg.norm(here - then, axis=1).max()
-    far = 2 * np.arcsin(min(chord / 2, 1.0)) * _EARTH_RADIUS_KM
+    chords = np.linalg.norm(here - then, axis=1)
+    apart = chords > np.deg2rad(_ROUNDING_DEG)
+    if not apart.any():
+        return ()
+    moved = np.unique(codes[rows[apart]])
+    far = 2 * np.arcsin(min(chords.max() / 2, 1.0)) * _EARTH_RADIUS_KM
     told = some([str(ids[int(index)]) for index in moved])
     return (
         f"{len(moved)} station{'' if len(moved) == 1 else 's'} moved, by up to {far:.3g} km; the "

@@ -21,6 +21,7 @@ _FINEST_COMMON_STEP = 3600
 _MOST_POSITIONS = 1_000_000
 
 _NUM_SHOWN = 5
+_MANY = 8  # places, which are not all at sea by chance
 
 
 def station_axis(times: Times | Sequence[Any]) -> TimeAxis:
@@ -145,15 +146,31 @@ def without_positions(
         placed &= ~at_zero
     kept = np.flatnonzero(placed)
     if not len(kept):
+        shown = f", as {lon_deg[0]:g} and {lat_deg[0]:g} of {ids[0]}" if len(ids) else ""
         raise ValueError(
             f"lon_deg and lat_deg must be known for a station, got {len(ids)} stations without a "
-            "position (not a number, or out of range)"
+            f"position{shown} (not a number, or out of range); give them in degree"
         )
+    notes = _doubt(lon_deg[kept], lat_deg[kept])
     if len(kept) == len(ids):
-        return kept, []
+        return kept, notes
     dropped = [str(ids[int(index)]) for index in np.flatnonzero(~placed)]
     return kept, [
-        f"{len(dropped)} of {len(ids)} stations dropped, which have no position: {some(dropped)}"
+        f"{len(dropped)} of {len(ids)} stations dropped, which have no position: {some(dropped)}",
+        *notes,
+    ]
+
+
+def _doubt(
+    lon_deg: Float[np.ndarray, "stations"], lat_deg: Float[np.ndarray, "stations"]
+) -> list[str]:
+    """What to say of many places which are all in the Gulf of Guinea, as angles in radian are."""
+    is_radian = (np.abs(lat_deg) <= np.pi / 2).all() and (np.abs(lon_deg) <= 2 * np.pi).all()
+    if len(lon_deg) < _MANY or not is_radian:
+        return []
+    return [
+        f"all {len(lon_deg)} positions are close to 0° N 0° E, as if they were in radian; they are "
+        "read in degree"
     ]
 
 
@@ -228,7 +245,7 @@ def _group_means(
     return means
 
 
-def some(texts: Sequence[str]) -> str:
+def some(texts: Sequence[object]) -> str:
     """The first of many texts, and how many more there are.
 
     Parameters
@@ -245,5 +262,5 @@ def some(texts: Sequence[str]) -> str:
     >>> some(["a", "b"]), some(list("abcdefg"))
     ('a, b', 'a, b, c, d, e and 2 more')
     """
-    shown = ", ".join(texts[:_NUM_SHOWN])
+    shown = ", ".join(map(str, texts[:_NUM_SHOWN]))
     return f"{shown} and {len(texts) - _NUM_SHOWN} more" if len(texts) > _NUM_SHOWN else shown

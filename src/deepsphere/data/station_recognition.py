@@ -6,9 +6,8 @@ from pathlib import Path
 
 from deepsphere.data.ghcn import is_ghcn
 from deepsphere.data.station_columns import date_parts, find_roles
-from deepsphere.data.station_files import OWN_MARK, StationFileError, read_headers
-
-_TEXTS = (".csv", ".tsv", ".txt", ".dat", ".psv")
+from deepsphere.data.station_files import OWN_MARK
+from deepsphere.data.station_texts import TEXTS, find_header
 
 
 def holds_stations(path: str | os.PathLike[str]) -> bool:
@@ -40,11 +39,11 @@ def holds_stations(path: str | os.PathLike[str]) -> bool:
             return True
         if path.suffix.lower() == ".npz":
             names = _archive_names(path)
-        elif any(suffix.lower() in _TEXTS for suffix in path.suffixes):
-            names = read_headers(path)
+        elif any(suffix.lower() in TEXTS for suffix in path.suffixes):
+            names = find_header(path).words
         else:
             return False
-    except (OSError, ValueError, zipfile.BadZipFile, StationFileError):
+    except (OSError, ValueError, zipfile.BadZipFile):
         return False
     roles = find_roles(names)
     has_time = "time" in roles or len(date_parts(names)) == 3

@@ -4,17 +4,20 @@ import warnings
 from dataclasses import asdict, replace
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from deepsphere.graph.coarsening import Pyramid, build_pyramid
 from deepsphere.graph.low_pass import low_pass_power
 from deepsphere.graph.neighbors import root_and_indices
 from deepsphere.graph.options import Disconnected, GraphOptions
 from deepsphere.graph.sphere_graph import SphereGraph, build_graph
-from deepsphere.sampling import Sampling
+from deepsphere.sampling import Sampling, Scattered
 
 # How far beyond the number that rescales it the largest eigenvalue may lie: the Chebyshev
 # polynomial of order 4 is at most 5.6 there. The borders of a part stay within it.
 _LARGEST_EXCESS = 1.1
+# Vertices that are nearer than so many radians, a few centimeters, are one.
+_SAME_PLACE = 1e-8
 # Parts of fewer vertices are all border: their largest eigenvalue says nothing of others.
 _FEWEST_VERTICES = 100
 
@@ -32,6 +35,10 @@ def pyramid_on_sampling(
     are spread evenly that number is scaled with the median of the diagonal of L. Anti-aliasing
     keeps its exponents likewise. From or to a sampling of uneven density no number means the same,
     nor from or to a level of less than 100 vertices: there all follows from the new graphs.
+
+    Where stations are added to those of a single level, or left out, so that half of either remain,
+    the kernel width stays the one in use and so does the number: filters change around the others
+    only.
 
     Kernel widths that were given grow with the area of a cell, those that were left to their
     tuned value are tuned anew.
@@ -78,6 +85,10 @@ def pyramid_on_sampling(
     if sampling == finest.sampling and disconnected in (None, finest.options.disconnected):
         return pyramid
     options = _options_on(finest, sampling)
+    shares = pyramid.num_levels == 1 and _shares_vertices(finest.sampling, sampling)
+    if shares:  # the mean distance, and the eigenvalue, are of all stations
+        given = finest.options.weights in ("gaussian", "perraudin")
+        options = replace(options, kernel_width=finest.kernel_width if given else None)
     if disconnected is not None:
         options = replace(options, disconnected=disconnected)
     own = build_graph(sampling, **asdict(options))
@@ -88,6 +99,8 @@ def pyramid_on_sampling(
             f"sampling must have the {pyramid.num_levels} levels of the network, got "
             f"{sampling!r}: {error}"
         ) from error
+    if shares and 0 not in (own.lambda_max, finest.lambda_max):
+        return replace(fresh, graphs=(_rescaled_by(fresh.graphs[0], finest.lambda_max),))
     if not _are_alike(sampling, finest.sampling):
         return fresh
     graphs = tuple(
@@ -122,6 +135,15 @@ def _are_alike(one: Sampling, other: Sampling) -> bool:
     return roots[0] == roots[1] or all(root.quasi_uniform for root in roots)
 
 
+def _shares_vertices(one: Sampling, other: Sampling) -> bool:
+    """Whether half of the vertices of each of two scattered samplings are those of the other."""
+    if not (isinstance(one, Scattered) and isinstance(other, Scattered)):
+        return False
+    distances = KDTree(one.points).query(other.points)[0]
+    num_shared = np.count_nonzero(distances < _SAME_PLACE)
+    return bool(2 * num_shared >= max(one.num_vertices, other.num_vertices))
+
+
 def _with_scale_of(graph: SphereGraph, like: SphereGraph) -> SphereGraph:
     """The graph rescaled as another one, as far as its filters then do not grow."""
     if not _are_comparable(graph, like) or 0 in (graph.lambda_max, like.lambda_max):
@@ -130,6 +152,11 @@ def _with_scale_of(graph: SphereGraph, like: SphereGraph) -> SphereGraph:
     root, _ = root_and_indices(graph.sampling)
     if root != root_and_indices(like.sampling)[0]:
         scale *= _typical_entry(graph) / _typical_entry(like)
+    return _rescaled_by(graph, scale)
+
+
+def _rescaled_by(graph: SphereGraph, scale: float) -> SphereGraph:
+    """The graph with a number for its largest eigenvalue, as far as filters then do not grow."""
     least = graph.lambda_max / _LARGEST_EXCESS
     if scale < least:
         warnings.warn(
@@ -138,7 +165,7 @@ def _with_scale_of(graph: SphereGraph, like: SphereGraph) -> SphereGraph:
             f"grow; they are stretched by {least / scale - 1:.0%} in the spectrum. A few vertices "
             "alone have such eigenvalues: leave small islands out of the mask",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         scale = least
     return graph.with_lambda_max(scale)

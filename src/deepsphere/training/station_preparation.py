@@ -192,7 +192,8 @@ class StationPreparation:
         Float[np.ndarray, "times stations variables"]
             float32.
         """
-        mean, deviation = np.float32(self.scaling.mean), np.float32(self.scaling.deviation)
+        mean = np.array(self.scaling.mean, np.float32)
+        deviation = np.array(self.scaling.deviation, np.float32)
         return (values.astype(np.float32) - mean) / deviation
 
     def static(
