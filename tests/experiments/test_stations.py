@@ -568,7 +568,7 @@ def test_claims_must_be_about_rows():
     check_run(mini(claims=[good]), CPU, None)
 
 
-@pytest.mark.parametrize("name", ["ghcn", "ghcn-original"])
+@pytest.mark.parametrize("name", ["ghcn", "ghcn-original", "stations-graphs"])
 def test_claims_of_recipes_are_about_rows(name):
     for quick in (False, True):
         check_run(read_recipe(name, quick=quick), CPU, Path("folder"))

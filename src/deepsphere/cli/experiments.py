@@ -42,8 +42,8 @@ def train(
         typer.Option(
             metavar="NAME",
             help="A recipe or a TOML file. By default digits, or mnist with [b]--data[/b]; "
-            "of shapes, shrec17; of stations, ghcn; of cosmology, climate and weather, those of that "
-            "name.",
+            "of shapes, shrec17; of stations, ghcn; of cosmology, climate and weather, those of "
+            "that name.",
             autocompletion=complete_recipe,
         ),
     ] = None,

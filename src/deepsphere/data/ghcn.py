@@ -17,7 +17,7 @@ from deepsphere.data.ghcn_elements import (
 )
 from deepsphere.data.ghcn_packed import Progress
 from deepsphere.data.ghcn_records import records_of
-from deepsphere.data.ghcn_stations import STATION_LIST, read_ghcn_stations
+from deepsphere.data.ghcn_stations import STATION_LIST, GhcnStations, read_ghcn_stations
 from deepsphere.data.ghcn_tables import add_table, looks_like_table
 from deepsphere.data.ghcn_values import FLAGGED, PROBLEMS, DailyValues, ValueTable
 from deepsphere.data.station_places import some
@@ -38,7 +38,6 @@ _FOLDERS = (
     "gsn",
     "hcn",
 )
-_NUM_SHOWN = 3
 
 
 def is_ghcn(path: str | os.PathLike[str]) -> bool:
@@ -77,7 +76,7 @@ def open_ghcn(
     years: Iterable[int] | int | None = None,
     elements: Sequence[str] = ORIGINAL_ELEMENTS,
     min_fraction: float = 0.0,
-    stations: str | os.PathLike[str] | None = None,
+    stations: str | os.PathLike[str] | GhcnStations | None = None,
     progress: Progress | None = None,
 ) -> StationRecords:
     """Records of the stations of GHCN-Daily.
@@ -105,7 +104,8 @@ def open_ghcn(
         Share of the days on which a station must report each of the elements, types of weather
         aside: 1 for complete records. Stations without any value are left out in any case.
     stations
-        The station list, or the folder that holds it, where it lies elsewhere.
+        The station list, or the folder that holds it, where it lies elsewhere; or what was read
+        of it.
     progress
         Is told the name of a file, how many of its bytes are read, and how many there are.
 
@@ -147,7 +147,9 @@ def open_ghcn(
     if not 0 <= min_fraction <= 1:
         raise ValueError(f"min_fraction must be between 0 and 1, got {min_fraction}")
     files = _find(path, chosen)
-    if stations is None and files.others and looks_like_access(files.others[0]):
+    if isinstance(stations, GhcnStations):
+        listed = stations
+    elif stations is None and files.others and looks_like_access(files.others[0]):
         listed = access_stations(files.others)
     else:
         listed = read_ghcn_stations(_station_list(path) if stations is None else stations)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -55,6 +56,7 @@ _DATE_PARTS = {
 _HOURS = ("hour", "hr", "hh", "hourutc", "stunde", "heure")
 _CLOCKS = ("time", "obstime", "timeutc", "timelocal", "observationtime")
 
+_DATE_HEADER = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?$|\d{8}$")
 # Columns that say more of the station or the day, and are nothing that was measured.
 _BESIDE = re.compile(
     r"^(unnamed.*|index|level_\d|year|yr|month|mon|mo|day|dy|doy|yday|hour|hr|begin|end|eor|week|season|country.*|state|"
@@ -223,6 +225,28 @@ def is_beside(header: Any) -> bool:
     (True, False)
     """
     return _BESIDE.match(str(header).strip().lower().replace(" ", "_")) is not None
+
+
+def is_date_header(header: Any) -> bool:
+    """Whether a header is a date.
+
+    Parameters
+    ----------
+    header
+        Of a column.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_date_header("2020-01-31"), is_date_header("20200131"), is_date_header("date")
+    (True, True, False)
+    """
+    return isinstance(header, date | np.datetime64) or (
+        isinstance(header, str) and _DATE_HEADER.match(header.strip()) is not None
+    )
 
 
 def as_texts(column: Any) -> "pd.Series":

@@ -51,7 +51,8 @@ def parse_times(values: Any, time_format: str | None = None) -> Shaped[np.ndarra
     column = pd.Series(values).reset_index(drop=True)
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
-    if column.dtype.kind == "M" and getattr(column.dt, "tz", None) is not None:
+    zone = getattr(getattr(column.dtype, "pyarrow_dtype", column.dtype), "tz", None)
+    if zone is not None:
         column = column.dt.tz_localize(None)
     if column.dtype.kind == "M":
         return column.to_numpy().astype("datetime64[s]")

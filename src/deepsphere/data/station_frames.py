@@ -1,9 +1,7 @@
 """Records of stations from tables of pandas: a row for each station and time, or wide ones."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from deepsphere.data.station_columns import (
     day_and_clock,
     find_roles,
     is_beside,
+    is_date_header,
 )
 from deepsphere.data.station_dates import is_clock, parse_times, times_of_parts, with_clock
 from deepsphere.data.station_lists import Places, listed_places, row_places
@@ -26,8 +25,6 @@ from deepsphere.data.station_units import is_sentinel, recognise_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_DATE_HEADER = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?$|\d{8}$")
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def _records_of_form(table: "pd.DataFrame", options: TableOptions) -> StationRec
     if options.is_own:
         return _long(table, OWN_ROLES, options)
     roles = find_roles(headers, options.columns)
-    days = [header for header in headers if _is_date(header)]
+    days = [header for header in headers if is_date_header(header)]
     if "time" not in roles and len(days) >= 2:
         return _date_columns(table, days, roles, options)
     if "station" not in options.columns and _is_wide(table, roles, options):
@@ -389,10 +386,3 @@ def _block(columns: "list[pd.Series]") -> tuple[np.ndarray, OddTexts | None]:
     odds = [each for _, each in read if each is not None]
     odd = OddTexts(odds[0].first, sum(each.number for each in odds)) if odds else None
     return np.stack([values for values, _ in read], axis=1), odd
-
-
-def _is_date(header: Any) -> bool:
-    """Whether a header is a date."""
-    return isinstance(header, date | np.datetime64) or (
-        isinstance(header, str) and _DATE_HEADER.match(header.strip()) is not None
-    )

@@ -174,7 +174,7 @@ def row_places(
         known = np.array([text is not None for text in texts])
         rows = _latest(np.arange(len(table), dtype=np.float64), known, codes, order, number)
         names = ["" if np.isnan(row) else str(texts[int(row)]) for row in rows]
-    _check_apart(lon, lat, codes, times, placed, ids)
+    _check_apart(lon, lat, positions, codes, times, placed, ids)
     notes = _moves(lon, lat, positions, codes, placed, ids)
     return codes, Places(tuple(ids), tuple(names), positions[0], positions[1], height, notes)
 
@@ -231,6 +231,7 @@ def _latest(
 def _check_apart(
     lon: np.ndarray,
     lat: np.ndarray,
+    positions: np.ndarray,
     codes: np.ndarray,
     times: np.ndarray,
     placed: np.ndarray,
@@ -238,6 +239,8 @@ def _check_apart(
 ) -> None:
     """Raise where a station is at two places at once: what was taken for its id is none."""
     rows = np.flatnonzero(placed & (codes >= 0))
+    if (np.abs(lat[rows] - positions[1][codes[rows]]) <= _MISTAKE_DEG / 2).all():
+        return
     rows = rows[np.lexsort((times[rows], codes[rows]))]
     first, second = rows[:-1], rows[1:]
     at_once = (codes[first] == codes[second]) & (times[first] == times[second])

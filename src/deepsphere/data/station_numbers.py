@@ -44,7 +44,9 @@ class OddTexts(NamedTuple):
     number: int
 
 
-def as_numbers(column: Any) -> tuple[Float[np.ndarray, "rows"], OddTexts | None]:
+def as_numbers(
+    column: Any, *, either: Comma | None = None
+) -> tuple[Float[np.ndarray, "rows"], OddTexts | None]:
     """Numbers of a column, NaN for what is none.
 
     Commas are those of decimals or of thousands, as all numbers of the column allow. Numbers that
@@ -54,6 +56,8 @@ def as_numbers(column: Any) -> tuple[Float[np.ndarray, "rows"], OddTexts | None]
     ----------
     column
         Of numbers, or of texts some of which are numbers.
+    either
+        What commas are in a column where they could be either; None where such are no numbers.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def as_numbers(column: Any) -> tuple[Float[np.ndarray, "rows"], OddTexts | None]
     except TypeError:  # lists and other things that are no values of a table
         return np.full(len(series), np.nan), OddTexts(str(series.iloc[0]), len(series))
     texts = [_text(one) for one in unique]
-    comma = _comma_of(texts)
+    comma = _comma_of(texts, either)
     numbers = [_as_number(text, comma) for text in texts]
     odd = np.array([*(number is None for number in numbers), False])[codes]
     values = np.array([*(np.nan if one is None else one for one in numbers), np.nan], np.float64)
@@ -143,7 +147,7 @@ def elevations_m(column: Any, header: object) -> np.ndarray:
     >>> elevations_m([10.0, -999.9], "elev_ft")
     array([3.048,   nan])
     """
-    values, _ = as_numbers(column)
+    values, _ = as_numbers(column, either="thousands")
     values = np.where(np.isin(values, _UNKNOWN_ELEVATIONS) | ~np.isfinite(values), np.nan, values)
     name = str(header).strip().lower()
     return values * next((factor for unit, factor in _METERS if unit.search(name)), 1.0)
@@ -156,7 +160,7 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def _comma_of(texts: Sequence[str]) -> Comma | None:
+def _comma_of(texts: Sequence[str], either: Comma | None) -> Comma | None:
     """What commas are between the digits of a column; None for none, or what cannot be told."""
     with_commas = [text for text in texts if "," in text and re.fullmatch(r"[+-]?[\d.,]+", text)]
     if not with_commas:
@@ -167,7 +171,7 @@ def _comma_of(texts: Sequence[str]) -> Comma | None:
         if is_sure:
             return "thousands"
         if not is_sure_not:
-            return None
+            return either
     is_decimal = all(_DECIMAL_COMMA.fullmatch(text) for text in with_commas)
     return "decimal" if is_decimal else None
 

@@ -80,6 +80,7 @@ _GERMAN = _quantities("""
     TMK     tavg °C -999
     TXK     tmax °C -999
     TNK     tmin °C -999
+    TGK     tgk  °C -999
     TT_TU   tavg °C -999
     RSK     prcp mm -999
     SHK_TAG snwd cm -999

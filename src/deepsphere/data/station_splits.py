@@ -72,6 +72,13 @@ def split_records(
             "validation_fraction and test_fraction must not be negative, and be less than 1 "
             f"together, got {validation_fraction} and {test_fraction}"
         )
+    num_parts = 1 + (test_start is not None or test_fraction > 0)
+    num_parts += validation_start is not None or validation_fraction > 0
+    if len(records) < num_parts:
+        raise ValueError(
+            f"records must have a time for each of {num_parts} parts, got {len(records)}; give "
+            "more times, or validation_fraction=0 and test_fraction=0"
+        )
     stop = len(records)
     if test_start is None and test_fraction:
         stop -= max(round(test_fraction * len(records)), 1)

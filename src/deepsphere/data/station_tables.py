@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepsphere.data.ghcn import is_ghcn, open_ghcn
+from deepsphere.data.ghcn_stations import STATION_LIST, GhcnStations
 from deepsphere.data.station_arrays import array_records
 from deepsphere.data.station_channels import ChannelOptions
-from deepsphere.data.station_files import OWN_COLUMNS, read_arrays, read_table
+from deepsphere.data.station_files import OWN_COLUMNS, find_list, read_arrays, read_table
 from deepsphere.data.station_frames import TableOptions, frame_records
+from deepsphere.data.station_lists import Places, listed_places
 from deepsphere.data.station_records import StationRecords
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ def read_stations(
         Header of a role that is not recognised: station, name, time, lon, lat, elevation, variable,
         value.
     stations
-        A list of stations with their positions, path or DataFrame, where the table has none.
+        A list of stations with their positions, path or DataFrame, where the table has none. That
+        of a folder of tables may lie there too, as `stations.txt`.
     times
         Of the rows, or of the arrays, where they have none.
     time_format
@@ -125,12 +128,7 @@ def _file_records(
     if not path.exists():
         raise FileNotFoundError(f"{path} must be a file or folder of stations, got no such file")
     if is_ghcn(path):
-        names = options["channels"].names
-        if names is None:
-            return open_ghcn(path)
-        return open_ghcn(path, elements=[name.upper() for name in names]).select(
-            [name.lower() for name in names]
-        )
+        return _ghcn_records(path, options, stations)
     name = path.name.lower()
     if name.endswith(".npz"):
         arrays, is_own = read_arrays(path)
@@ -140,7 +138,49 @@ def _file_records(
         from deepsphere.data.station_datasets import open_station_dataset
 
         return open_station_dataset(path, options)
+    if stations is None and path.is_dir():
+        stations = find_list(path)
     return _table_records(read_table(path), options, stations, variable)
+
+
+def _ghcn_records(path: Path, options: dict[str, Any], stations: Any) -> StationRecords:
+    """Records of GHCN-Daily, whose columns, dates and units are known."""
+    given = {**options, "units": options["channels"].units}
+    superfluous = [name for name in ("columns", "times", "time_format", "units") if given[name]]
+    if superfluous:
+        raise ValueError(
+            f"{superfluous[0]} must be left out for GHCN-Daily, whose format says all of it, got "
+            f"{given[superfluous[0]]}"
+        )
+    if stations is not None and not _is_ghcn_list(stations):
+        table = read_table(Path(stations)) if isinstance(stations, str | os.PathLike) else stations
+        stations = _as_ghcn_list(listed_places(table))
+    names = options["channels"].names
+    if names is None:
+        return open_ghcn(path, stations=stations)
+    records = open_ghcn(path, elements=[name.upper() for name in names], stations=stations)
+    return records.select([name.lower() for name in names])
+
+
+def _is_ghcn_list(stations: Any) -> bool:
+    """Whether something is the path of a list of GHCN-Daily, or of a folder that may hold it."""
+    if not isinstance(stations, str | os.PathLike):
+        return False
+    return Path(stations).is_dir() or Path(stations).name == STATION_LIST
+
+
+def _as_ghcn_list(places: Places) -> GhcnStations:
+    """Places as a list of GHCN-Daily."""
+    states = ("",) * len(places.ids)
+    return GhcnStations(
+        places.ids,
+        places.lon_deg,
+        places.lat_deg,
+        places.elevation_m,
+        places.names,
+        states,
+        places.notes,
+    )
 
 
 def _table_records(

@@ -36,6 +36,7 @@ _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, Va
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _NUM_LOOKED_AT = 200  # lines before the header, of those files that begin with a description
 _ENOUGH_ROLES = 2  # that a line must name to be a header behind others
+_LONGEST_ROW = 1 << 16  # bytes
 _WORTH_SAYING = 60  # characters of a wrong line
 _SEPARATED = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # of Excel
 _COMMENTS = ("#", "%")
@@ -207,6 +208,7 @@ def read_text(path: Path) -> "pd.DataFrame":
     """
     header = find_header(path)
     _check_header(path, header)
+    _check_end(path, header)
     try:
         return _read_encoded(path, header)
     except UnicodeDecodeError:
@@ -268,6 +270,24 @@ def _check_header(path: Path, header: Header) -> None:
         raise StationFileError(
             f"{path} must have a value for each column, got {header.num_values} values below "
             f"{len(words)} headers; name each column"
+        )
+
+
+def _check_end(path: Path, header: Header) -> None:
+    """Raise where a file that is not packed ends within a row."""
+    if header.packing is not None or header.encoding == "utf-16" or header.num_values == 0:
+        return
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, _LONGEST_ROW), 2)
+        end = file.read().decode("latin-1")
+    if end.endswith(("\n", "\r")):
+        return
+    lines = end.splitlines()
+    values = _words(lines[-1], header.separator)
+    if len(lines) > 1 and len(values) < min(len(header.words), header.num_values):
+        raise StationFileError(
+            f"{path} must be a complete file, got one that ends within a row "
+            f"({lines[-1][:_WORTH_SAYING]!r}); fetch or write it again"
         )
 
 

@@ -19,16 +19,19 @@ _ALIASES = {
     "temperatureminimum tn tasmin airtemperaturemin temperature2mmin dailyminimumtemperature "
     "temperaturelow lowtemp lowtemperature",
     "tavg": "tavg tmean temp temperature tempmean tempavg temperaturemean temperatureavg meantemp "
-    "avgtemp averagetemp meantemperature averagetemperature dailymeantemperature tg tas t2m tair "
+    "avgtemp averagetemp meantemperature averagetemperature avgtemperature temperatur "
+    "dailymeantemperature tg tas t2m tair "
     "airtemp airtemperature airtemperaturemean temperature2m temperature2mmean",
-    "prcp": "prcp prec precip precipitation pr rr rain rainfall ppt pcp precipitationsum "
-    "precipitationtotal totalprecipitation precipitationamount rainsum",
+    "prcp": "prcp prec precip precipitation pr rr rain rainfall rainfallamount ppt pcp "
+    "precipitationsum precipitationtotal totalprecipitation precipitationamount rainsum",
     "snow": "snow snowfall newsnow snowfallsum",
     "snwd": "snwd snowdepth sndp",
 }
 _CANONICAL = {alias: name for name, text in _ALIASES.items() for alias in text.split()}
 _TEMPERATURE_WORDS = re.compile(r"temp|dew|sst|wetbulb|drybulb|^t(max|min|avg|mean|2m|as)")
 _WATER_WORDS = re.compile(r"prcp|prec|rain|snow|snwd|ppt|evap")
+
+_SHORTEST = 4  # letters of a name that a unit may follow without anything between
 
 _CELSIUS, _MILLIMETERS = "°C", "mm"
 _TEMPERATURE_UNITS = {
@@ -119,8 +122,10 @@ def recognise_quantity(column: str) -> Quantity:
         if base != lower and base and _is_unit_of(suffix, base):
             return Quantity(_plain(base), suffix.replace("_", " "))
     # tempc, temp_maxc: only where what is left is known
-    if lower[-1:] in ("c", "f", "k") and _CANONICAL.get(_letters(lower[:-1])) in TEMPERATURES:
-        return Quantity(_CANONICAL[_letters(lower[:-1])], lower[-1])
+    base = _letters(lower[:-1])
+    is_long = len(base) >= _SHORTEST  # TXK and TGK are codes of DWD
+    if lower[-1:] in ("c", "f", "k") and is_long and _CANONICAL.get(base) in TEMPERATURES:
+        return Quantity(_CANONICAL[base], lower[-1])
     return Quantity(lower, "")
 
 

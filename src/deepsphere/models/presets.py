@@ -224,7 +224,7 @@ def ghcn(
     """The regression on weather stations: tomorrow's temperature, or the day of the year.
 
     Three blocks of 50, 100 and 100 channels on one graph. Then, for "dense", a convolution to the
-    outputs at every station; for "global", the mean and a dense layer.
+    outputs at every station; for "global", the mean over the stations and a dense layer.
 
     Parameters
     ----------
@@ -292,6 +292,7 @@ def ghcn(
         affine=False,
         bias=True,
         missing=missing,
+        vertex_weights="equal",
     )
 
 

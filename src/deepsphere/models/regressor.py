@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, Literal, get_args
 
+import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -20,6 +21,8 @@ from deepsphere.models.retargeting import to_sampling
 from deepsphere.models.specification import check_signals, plain_arguments
 from deepsphere.models.trunk import Trunk, allows_upsampled_end, level_areas, level_operators
 from deepsphere.sampling import Sampling
+
+VertexWeightsName = Literal["areas", "equal"]
 
 
 class Regressor(nn.Module):
@@ -39,6 +42,10 @@ class Regressor(nn.Module):
         As in `FCN`.
     dropout, last_upsampled, head_bias, missing
         As in `FCN`.
+    vertex_weights : "areas" or "equal"
+        How vertices weigh in the readout. Areas make it an integral over the sphere; where the
+        vertices are unevenly spread measurements, a few of them own most of the area, and equal
+        weights use all of them.
 
     Raises
     ------
@@ -79,10 +86,13 @@ class Regressor(nn.Module):
         last_upsampled: bool | None = None,
         head_bias: bool = True,
         missing: MissingName = "raise",
+        vertex_weights: VertexWeightsName = "areas",
     ) -> None:
         config = plain_arguments(locals())
         super().__init__()
         check_missing(missing)
+        if vertex_weights not in get_args(VertexWeightsName):
+            raise ValueError(f"vertex_weights must be 'areas' or 'equal', got {vertex_weights!r}")
         self.pyramid = pyramid
         self.config = config
         self.in_channels = in_channels
@@ -104,11 +114,12 @@ class Regressor(nn.Module):
             activation=activation,
             last_upsampled=last_upsampled,
         )
+        areas = level_areas(pyramid, self.trunk.out_level)
         self.head = DenseHead(
             self.trunk.out_channels,
             out_channels,
             readout=readout,
-            areas=level_areas(pyramid, self.trunk.out_level),
+            areas=areas if vertex_weights == "areas" else np.ones_like(areas),
             dropout=dropout,
             bias=head_bias,
         )

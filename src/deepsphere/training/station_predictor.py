@@ -229,7 +229,8 @@ class StationPredictor:
             with torch.inference_mode():
                 for start in range(0, len(signals), batch_size):
                     batch = signals.batch(np.arange(start, min(start + batch_size, len(signals))))
-                    found = model(torch.from_numpy(batch.signals).to(parameter))
+                    given = torch.from_numpy(_with_silence(batch.signals, self.preparation))
+                    found = model(given.to(parameter))[: len(batch.signals)]
                     outputs.append(found.float().cpu().numpy())
                     references.append(batch.references)
                     if advance is not None:
@@ -339,6 +340,20 @@ def station_predictor_of(model: nn.Module, metadata: Metadata | None = None) -> 
         sampling=sampling,
         units=dict(known.projection["variables"]),
     )
+
+
+def _with_silence(
+    signals: Float[np.ndarray, "batch stations channels"], preparation: StationPreparation
+) -> Float[np.ndarray, "more stations channels"]:
+    """The signals, and one more of which nothing is known where a network may get such.
+
+    Layers run on masked signals until all of a batch is known, and round otherwise from there on.
+    With the one more they never do, so that a prediction does not depend, to the last bit, on how
+    much is known on the other days of its batch.
+    """
+    if preparation.filling != "masked":
+        return signals
+    return np.concatenate([signals, np.full_like(signals[:1], np.nan)])
 
 
 def is_of_stations(metadata: Metadata | None) -> bool:
