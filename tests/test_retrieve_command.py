@@ -152,7 +152,7 @@ def test_bad_words_of_a_training_are_one_line(words, message, recipe, tmp_path, 
 
 def test_words_of_shapes_are_refused_for_digits(error_of):
     line = error_of("train", "digits", "--perturbation", "z")
-    assert "perturbation must be given for shapes only, got z for digits" in line
+    assert "perturbation must be left out for digits, got z; images are classified" in line
     line = error_of("train", "digits", "--network", "esteves")
     assert "network must be one of deepsphere, cnn2d, got 'esteves'" in line
 

@@ -16,6 +16,7 @@ LONG = "station,date,lat,lon,tmax_f\n1,2020-01-01,47,8,40\n"
         ("a.csv", LONG, True),
         ("a.csv", "id;year;month;day;latitude;longitude;rain\n1;2020;1;2;3;4;5\n", True),
         ("a.txt", "# of 2020\n" + LONG.replace(",", "\t"), True),
+        ("a.csv", "city,date,tmax\nBern,2020-01-01,3\n", True),  # whose list is missing
         ("a.csv", "lon,lat\n8,47\n", False),  # points alone
         ("a.csv", "temperature,pressure\n1,2\n", False),  # signals
         ("a.csv", "1,2,3\n4,5,6\n", False),
@@ -35,7 +36,14 @@ def test_packed_tables_are_seen(tmp_path):
     path.write_bytes(gzip.compress(LONG.encode()))
     assert holds_stations(path)
     path.write_bytes(path.read_bytes()[:12])
-    assert not holds_stations(path)
+    assert holds_stations(path)  # no other reader would say that it is cut
+
+
+def test_folders_of_tables_are_seen(tmp_path):
+    (tmp_path / "a.csv").write_text("station,date,tmax\n1,2020-01-01,4\n")
+    assert not holds_stations(tmp_path)
+    (tmp_path / "stations.csv").write_text("station,lat,lon\n1,47,8\n")
+    assert holds_stations(tmp_path)
 
 
 @pytest.mark.parametrize(

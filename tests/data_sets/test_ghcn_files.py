@@ -250,11 +250,30 @@ def test_dly_has_the_values_of_the_table(tmp_path):
 def test_dly_without_trailing_spaces_and_with_nonsense(tmp_path):
     path = tmp_path / "SZ000006717.dly"
     whole = month_line("SZ000006717", "201202", "TMAX", {1: ("x", "   "), 2: ("3", "   ")})
-    path.write_text(f"{whole.rstrip()[:45]}\r\nSZ0000067172012xxTMAX    3\n")
+    path.write_text(f"{whole.rstrip()[:45]}\r\nSZ0000067172012xxTMAX    3\n{whole.rstrip()}\n")
     values = read_ghcn_dly(path)
     assert as_dict(values) == {("SZ000006717", "TMAX", "2012-02-02"): 3}
     assert values.counts["rows"] == 1
     assert values.counts["values"] >= 1
+
+
+@pytest.mark.parametrize("cut", [30, 100, 264])
+def test_dly_that_is_cut_in_its_last_line_is_rejected(tmp_path, cut):
+    path = tmp_path / "SZ000006717.dly"
+    whole = month_line("SZ000006717", "201202", "TMAX", {2: ("31", "   ")})
+    path.write_text(f"{whole}\n{whole[:cut]}")
+    with pytest.raises(ValueError, match=f"must end with a whole month, got {cut} of 266"):
+        read_ghcn_dly(path)
+
+
+@pytest.mark.parametrize("cut", [18, 25, 29, 34])
+def test_numbers_of_a_station_list_that_is_cut_are_not_known(tmp_path, cut):
+    path = tmp_path / "ghcnd-stations.txt"
+    lines = STATION_LINES.splitlines()
+    path.write_text("\n".join([lines[0], lines[1][:cut]]))
+    stations = read_ghcn_stations(path)
+    assert np.isnan(stations.elevation_m[1])
+    assert np.isnan(stations.lon_deg[1]) == (cut < 30)
 
 
 @pytest.mark.parametrize(("content", "message"), [("\n", "got an empty file"), ("x", "be a .dly")])

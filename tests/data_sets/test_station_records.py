@@ -423,7 +423,7 @@ def test_wrong_fractions_are_rejected():
 def test_starts_in_the_wrong_order_and_too_few_times_are_rejected():
     with pytest.raises(ValueError, match="validation_start must be before test_start"):
         split_records(made(), validation_start="2020-01-21", test_start="2020-01-11")
-    with pytest.raises(ValueError, match="must lie after"):
+    with pytest.raises(ValueError, match="a time for each of 3 parts, got 2; give more times"):
         split_records(made(num_times=2))
 
 

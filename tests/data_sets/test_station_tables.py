@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from deepsphere.data.station_files import StationFileError
 from deepsphere.data.station_records import station_records
 from deepsphere.data.station_tables import read_stations
+from deepsphere.data.station_texts import StationFileError
 from deepsphere.data.station_writers import station_table, write_stations
 
 DAYS = np.datetime64("2019-12-30") + np.arange(5)
@@ -127,13 +127,56 @@ def test_dates_of_every_kind_of_column():
         agree(read_stations(table.assign(date=column)), records)
 
 
-@pytest.mark.parametrize("written", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%b-%Y"])
+@pytest.mark.parametrize("written", ["%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y"])
 def test_dates_that_could_be_two_need_a_format(written):
-    records = made()
+    records = made(times=np.datetime64("2020-03-01") + np.arange(5))
     table = long_table(records, time=written)
     with pytest.raises(ValueError, match=r"time must be a date such as .* time_format='%d/%m/%Y'"):
         read_stations(table)
     agree(read_stations(table, time_format=written), records)
+
+
+def test_hours_may_be_digits_and_seconds_since_1970_are_not():
+    table = pd.DataFrame({"id": "a", "date": [2022013100, 2022013101], "lat": 1.0, "lon": 2.0})
+    records = read_stations(table.assign(tmax=1.0))
+    assert str(records.times[1]) == "2022-01-31T01:00:00"
+    table["date"] = [1512010203, 1512010303]  # in 2017
+    with pytest.raises(ValueError, match=r"time must be a date such as .* got '1512010203'"):
+        read_stations(table.assign(tmax=1.0))
+
+
+@pytest.mark.parametrize("written", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%b-%Y", "%m-%d-%Y"])
+def test_dates_are_read_where_a_day_is_beyond_twelve(written):
+    records = made()  # with 30 and 31 December
+    agree(read_stations(long_table(records, time=written)), records)
+
+
+def test_days_before_months_and_after_them_in_one_table_are_rejected():
+    table = long_table(made(), time="%d/%m/%Y")
+    table.loc[0, "date"] = "12/30/2019"
+    with pytest.raises(ValueError, match="time must be a date such as"):
+        read_stations(table)
+
+
+@pytest.mark.parametrize(
+    ("clock", "expected"),
+    [
+        ({"hour": [0, 6, 18]}, ["00:00", "06:00", "18:00"]),
+        ({"hour": [0, 630, 1300]}, ["00:00", "06:30", "13:00"]),
+        ({"hour": ["0:00", "6:30", "13:00:00"]}, ["00:00", "06:30", "13:00"]),
+    ],
+)
+def test_the_time_of_the_day_may_stand_beside_the_day(clock, expected):
+    table = pd.DataFrame({"id": "a", "date": "2020-01-31", "lat": 1.0, "lon": 2.0}, range(3))
+    table = table.assign(tmax=[1, 2, 3])
+    expected = [f"2020-01-31T{each}" for each in expected]
+    records = read_stations(table.assign(**clock))
+    assert records.times.tolist() == np.array(expected, "datetime64[s]").tolist()
+    np.testing.assert_array_equal(records.column("tmax")[:, 0], [1, 2, 3])
+    parts = table.assign(year=2020, month=1, day=31, **clock).drop(columns="date")
+    assert read_stations(parts).times.tolist() == records.times.tolist()
+    two = table.assign(Time=expected).assign(Time=lambda each: each["Time"].str[11:])
+    assert read_stations(two).times.tolist() == records.times.tolist()
 
 
 def test_a_date_that_is_none_is_named():
@@ -753,3 +796,182 @@ def test_the_forms_of_a_table_hold_the_same_records(seed):
         read_stations(by_date, variable="tavg"),
     ):
         agree(found, records, beside=False)
+
+
+def arrays(**more):
+    return {
+        "lat": [47.0, 46.0],
+        "lon": [8.0, 7.0],
+        "dates": np.array(["2020-01-01", "2020-01-02", "2020-01-03"]),
+        "tavg_c": np.arange(6.0).reshape(3, 2),
+        **more,
+    }
+
+
+def test_arrays_of_other_kinds_hold_the_same():
+    expected = read_stations(arrays()).values
+    hidden = np.eye(3, 2, dtype=bool)
+    masked = read_stations(arrays(tavg_c=np.ma.masked_array(np.arange(6).reshape(3, 2), hidden)))
+    np.testing.assert_array_equal(masked.observed[..., 0], ~hidden)
+    for same in (
+        {"tavg_c": np.arange(6).reshape(3, 2).astype(str)},
+        {"dates": np.array([b"2020-01-01", b"2020-01-02", b"2020-01-03"])},
+        {"lat": np.array([[47.0], [46.0]])},
+        {"tavg_qc": np.ones((3, 2), int)},
+    ):
+        records = read_stations(arrays(**same))
+        assert records.channel_names == ("tavg",)
+        np.testing.assert_array_equal(records.values, expected)
+
+
+def test_times_of_arrays_that_are_not_known_are_dropped_and_told():
+    dates = np.array(["2020-01-01", "NaT", "2020-01-03"], "datetime64[D]")
+    records = read_stations(arrays(dates=dates))
+    np.testing.assert_array_equal(records.column("tavg"), [[0, 1], [4, 5]])
+    assert records.notes == ("1 of 3 times dropped, not known",)
+
+
+def test_an_archive_that_is_none_is_told(tmp_path):
+    with (tmp_path / "a.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(StationFileError, match=r"a.npz must be a complete archive of arrays"):
+        read_stations(tmp_path / "a.npz")
+
+
+def test_zones_of_arrow_are_left_out_as_others():
+    table = long_table(made())
+    stamps = pd.to_datetime(table["date"]).dt.tz_localize("Europe/Berlin")
+    stamps = stamps.astype("timestamp[ns, tz=Europe/Berlin][pyarrow]")
+    agree(read_stations(table.assign(date=stamps)), made())
+    agree(read_stations(table.convert_dtypes(dtype_backend="pyarrow")), made())
+    agree(read_stations(table.assign(beside=[[1]] * len(table))), made())
+
+
+def test_names_of_stations_are_enough_beside_a_list():
+    records = made(channels=("tmax",), units=("",))
+    table = long_table(records).drop(columns=["id", "lat", "lon", "elev_m"])
+    stations = station_list(records).drop(columns="id").rename(columns={"name": "Location"})
+    found = read_stations(table, stations=stations)
+    assert found.ids == records.names
+    np.testing.assert_array_equal(found.values, records.values)
+
+
+def test_a_station_at_a_pole_does_not_move():
+    table = long_table(made(num_stations=1))
+    table = table.assign(lat=90.0, lon=np.linspace(-180, 180, len(table)))
+    assert not any("moved" in note for note in read_stations(table).notes)
+
+
+def test_positions_in_radian_are_doubted():
+    angles = np.linspace(-1, 1, 9)
+    days = np.datetime64("2020-01-01") + np.arange(2)
+    note = station_records(3 * angles, angles, np.zeros((2, 9)), days).notes[0]
+    assert note.startswith("all 9 positions are close to 0° N 0° E, as if they were in radian")
+    assert not station_records(3 * angles + 20, angles, np.zeros((2, 9)), days).notes
+
+
+def rows_of(records):
+    """A data set with a row for each measurement, and the stations beside it."""
+    number = len(records) * records.num_stations
+    return xr.Dataset(
+        {
+            "tmax": ("row", records.column("tmax").T.reshape(-1) * 1.8 + 32, {"units": "degF"}),
+            "time": ("row", np.tile(records.times.astype("datetime64[ns]"), records.num_stations)),
+            "lon": ("station", records.lon_deg),
+            "lat": ("station", records.lat_deg),
+            "station_id": ("station", list(records.ids)),
+        }
+    ), np.repeat(np.arange(records.num_stations), len(records))[:number]
+
+
+def test_ragged_arrays_of_the_conventions_are_read():
+    records = made(channels=("tmax",), units=("°C",))
+    data, stations = rows_of(records)
+    indexed = data.assign(where=("row", stations, {"instance_dimension": "station"}))
+    counts = np.full(records.num_stations, len(records))
+    counted = data.assign(rows=("station", counts, {"sample_dimension": "row"}))
+    for each in (indexed, counted):
+        found = read_stations(each)
+        agree(found, records, beside=False)
+        assert found.units == ("°C",)
+
+
+def test_data_sets_with_one_height_and_undecoded_times_are_read():
+    records = made(channels=("tmax",), units=("°C",))
+    data = xr.Dataset(
+        {"tmax": (("height", "time", "station"), records.values[None, ..., 0], {"units": "degC"})},
+        {
+            "time": ("time", np.arange(len(records)), {"units": "days since 2019-12-30"}),
+            "lon": ("station", records.lon_deg),
+            "lat": ("station", records.lat_deg),
+            "elevation": ("station", [0.1, 0.2, 0.3, 0.4], {"units": "km"}),
+        },
+    )
+    found = read_stations(data)
+    np.testing.assert_array_equal(found.values, records.values)
+    np.testing.assert_array_equal(found.times, records.times)
+    np.testing.assert_allclose(found.elevation_m, [100, 200, 300, 400])
+    several = xr.concat([data, data], "height")
+    with pytest.raises(ValueError, match="choose one place along the others, as by isel"):
+        read_stations(several)
+
+
+def ghcn_folder(path, *, lists=True, rows=("SZ000006717,20140101,TMAX,-31,,,E,",)):
+    path.mkdir()
+    if lists:
+        line = "SZ000006717  45.8700    7.1700 2472.0    COL DU GRAND ST-BERNARD\n"
+        (path / "ghcnd-stations.txt").write_text(line)
+    (path / "2014.csv").write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_the_list_of_ghcn_may_be_given(tmp_path):
+    folder = ghcn_folder(tmp_path / "a", lists=False)
+    elsewhere = ghcn_folder(tmp_path / "b") / "ghcnd-stations.txt"
+    table = pd.DataFrame({"id": ["SZ000006717"], "lat": [45.87], "lon": [7.17], "elev": [2472.0]})
+    table.to_csv(tmp_path / "list.csv", index=False)
+    for stations in (elsewhere, elsewhere.parent, table, tmp_path / "list.csv"):
+        records = read_stations(folder, stations=stations)
+        assert (records.lat_deg.tolist(), records.elevation_m.tolist()) == ([45.87], [2472.0])
+        np.testing.assert_allclose(records.column("tmax"), [[-3.1]], atol=1e-6)
+
+
+def test_what_ghcn_says_itself_must_not_be_given(tmp_path):
+    folder = ghcn_folder(tmp_path / "a")
+    with pytest.raises(ValueError, match="units must be left out for GHCN-Daily, whose format"):
+        read_stations(folder, units={"tmax": "F"})
+    with pytest.raises(ValueError, match="time_format must be left out for GHCN-Daily"):
+        read_stations(folder, time_format="%Y")
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            "SZ000006717,20140101,TMAX,-31,,X,E,",
+            "1 values left out, which have a quality flag: X 1",
+        ),
+        ("SZ000006717,20150101,TMAX,-31,,,E,", "1 values left out, which are not of the year of"),
+        ("SZ000006717,20140101,TMAX,-3.1,,,E,", "1 values that are not whole numbers"),
+    ],
+)
+def test_a_table_of_ghcn_without_values_says_why(row, reason, tmp_path):
+    with pytest.raises(ValueError, match=f"elements must be among those .*{reason}"):
+        read_stations(ghcn_folder(tmp_path / "a", rows=(row,)))
+
+
+def test_a_folder_may_hold_the_list_and_other_files(tmp_path):
+    records = made()
+    long_table(records).drop(columns=["lat", "lon", "name", "elev_m"]).to_csv(tmp_path / "a.csv")
+    station_list(records).to_csv(tmp_path / "my-stations.csv", index=False)
+    (tmp_path / "readme.txt").write_text("Of my garden.\nWith love.\n")
+    agree(read_stations(tmp_path), records, beside=False)
+    (tmp_path / "b").mkdir()
+    with pytest.raises(ValueError, match="that say when, got a folder without; name one of its"):
+        read_stations(tmp_path / "b")
+
+
+def test_columns_of_texts_alone_are_named():
+    table = long_table(made(channels=("tmax",), units=("",))).assign(tmax="1,013")
+    with pytest.raises(ValueError, match="got only texts in tmax; write what was measured as"):
+        read_stations(table)

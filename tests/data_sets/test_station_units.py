@@ -174,7 +174,9 @@ def test_texts_among_numbers_are_missing_and_told():
     records = read_stations(rows)
     np.testing.assert_array_equal(records.column("tmax")[0], np.float32([12.5, np.nan, np.nan, 7]))
     np.testing.assert_array_equal(records.column("prcp")[0], np.float32([0, 0.2, np.nan, 1]))
-    assert records.notes == ("tmax: texts that are no numbers became 1 missing values, as 'about 3'",)
+    assert records.notes == (
+        "tmax: texts that are no numbers became 1 missing values, as 'about 3'",
+    )
 
 
 def test_sentinels_do_not_enter_the_mean_of_repeated_rows():

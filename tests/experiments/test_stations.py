@@ -53,7 +53,7 @@ from deepsphere.experiments.stations_single import (
 )
 from deepsphere.experiments.trainable import experiment_of_metadata
 from deepsphere.experiments.training_request import TrainingRequest
-from deepsphere.training import Metadata, read_metadata
+from deepsphere.training import Metadata, load, read_metadata
 from deepsphere.training.station_predictor import station_predictor_of
 
 CPU = RunOptions(accelerator="cpu")
@@ -742,3 +742,32 @@ def test_request_trains_the_network_and_objective_that_are_named(tmp_path):
 def test_checkpoint_that_does_not_say_its_stations_is_refused():
     with pytest.raises(ValueError, match="must say what stations it was trained on"):
         _training_of(Metadata())
+
+
+def test_objective_may_have_a_graph_of_its_own():
+    own = {**HIDDEN, "graph": {"weights": "gaussian", "num_neighbors": 3}}
+    recipe = mini(objectives=[own, DAY])
+    records = open_records(recipe, None)
+    graphs = []
+    for section in recipe.objectives:
+        parts = objective_parts(recipe, section, records)
+        data = data_of(recipe, parts, StationKey(section, recipe.networks[0], 0))
+        graphs.append(data.pyramid().graphs[0].options.num_neighbors)
+    assert graphs == [3, 5]
+
+
+def test_corrections_that_are_shrunken_are_no_worse_on_the_validation(tmp_path):
+    errors = {}
+    for corrections in ("learned", "shrunken"):
+        hidden = {**HIDDEN, "training": {"corrections": corrections, "epochs": 2}}
+        recipe = mini(objectives=[hidden])
+        parts = first_parts(recipe)
+        key = StationKey(parts.section, recipe.networks[0], 0)
+        folder = tmp_path / corrections
+        train_one(recipe, key, folder, options=CPU, overwrite=False)
+        module = load(folder / "model.ckpt")
+        data = data_of(recipe, parts, key)
+        task = data.regression(loss="l2")
+        losses = [float(task.loss(module(x), y)) for x, y in data.val_dataloader()]
+        errors[corrections] = np.mean(losses)
+    assert errors["shrunken"] <= errors["learned"]

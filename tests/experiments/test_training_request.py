@@ -6,6 +6,7 @@ from deepsphere.experiments.cosmology_config import CosmologyRecipe
 from deepsphere.experiments.networks_config import NamedNetwork
 from deepsphere.experiments.training_request import (
     TrainingRequest,
+    refuse_unknown,
     requested_network,
     requested_recipe,
 )
@@ -45,3 +46,15 @@ def test_values_of_the_experiment_replace_those_of_the_user():
 def test_words_of_other_experiments_are_refused_with_the_hint():
     with pytest.raises(ValueError, match="^rotate must be left out for cosmology, got False; no$"):
         recipe_of(TrainingRequest(rotate=False))
+
+
+def test_what_only_others_know_is_refused():
+    with pytest.raises(
+        ValueError, match="objective must be left out for digits, got day; they are"
+    ):
+        refuse_unknown(
+            TrainingRequest(objective="day"),
+            ("rotate", "objective"),
+            what="digits",
+            hint="they are",
+        )

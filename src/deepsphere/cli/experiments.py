@@ -74,6 +74,14 @@ def train(
         str | None,
         typer.Option(metavar="SPEC", help="Instead of the recipe's, e.g. icosahedral:8."),
     ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What stations are asked: next-day, day-of-year, imputation, … By default the "
+            "first one of the recipe.",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, metavar="NUMBER", help="Instead of the recipe's.")
     ] = None,
@@ -109,6 +117,7 @@ def train(
         rotate=rotate,
         perturbation=None if perturbation is None else perturbation.value,
         sampling=sampling,
+        objective=objective,
         epochs=epochs,
         seed=seed,
         data=data,

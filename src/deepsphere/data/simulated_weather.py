@@ -48,8 +48,6 @@ class WeatherPlan:
         Share of the sphere where everything is missing, in [0, 1).
     seed
         Of the noise and of the land.
-    min_degree
-        Longer waves than of this degree there are none; from 1 to max_degree.
 
     Raises
     ------
@@ -75,17 +73,11 @@ class WeatherPlan:
     num_channels: int = 2
     land_fraction: float = 0.0
     seed: int = 0
-    min_degree: int = 1
 
     def __post_init__(self) -> None:
         """Check the numbers."""
         if self.max_degree < 1:
             raise ValueError(f"max_degree must be at least 1, got {self.max_degree}")
-        if not 1 <= self.min_degree <= self.max_degree:
-            raise ValueError(
-                f"min_degree must be between 1 and max_degree ({self.max_degree}), got "
-                f"{self.min_degree}"
-            )
         if not self.memory > 0:
             raise ValueError(f"memory must be positive, got {self.memory}")
         if self.num_channels not in (1, 2):
@@ -236,7 +228,7 @@ def _wave_coefficients(plan: WeatherPlan, num_steps: int) -> np.ndarray:
     """Coefficients of the waves, (steps, channels, harmonics), with unit variance of each field."""
     degrees, orders = _degrees_and_orders(plan.max_degree)
     # of the power of a harmonic: red, as that of weather is
-    power = np.where(degrees < plan.min_degree, 0.0, 1.0 / (degrees * (degrees + 1.0)))
+    power = 1.0 / (degrees * (degrees + 1.0))
     # the variance at a point is that of all coefficients over 4π
     amplitude = np.sqrt(4 * np.pi * power / power.sum())
     turn = np.deg2rad(plan.wind_deg - plan.planetary_deg * 2 / (degrees * (degrees + 1.0)))

@@ -122,7 +122,9 @@ def array_records(
 def _as_array(values: Any) -> np.ndarray:
     """An array; what is masked is missing, and bytes are texts."""
     if isinstance(values, np.ma.MaskedArray):
-        return values.astype(np.float64).filled(np.nan) if values.dtype.kind in "fiub" else values
+        if values.dtype.kind not in "fiub":
+            return values
+        return np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)
     array = np.asarray(values)
     return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
 

@@ -15,7 +15,9 @@ _ISO = re.compile(
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?")
 _NAMED_MONTH = re.compile(r"\d{1,2}([-/ ])[A-Za-z]{3}\1\d{4}")
 _PARTED = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}")
-_DIGITS = {8: "%Y%m%d", 6: "%Y%m", 4: "%Y"}
+_DIGITS = {12: "%Y%m%d%H%M", 10: "%Y%m%d%H", 8: "%Y%m%d", 6: "%Y%m", 4: "%Y"}
+# Seconds since 1970 have ten digits too, and began with less until 2028.
+_FIRST_HOUR = 1830
 _YEARS = (1500, 2400)
 
 
@@ -52,6 +54,9 @@ def parse_times(values: Any, time_format: str | None = None) -> Shaped[np.ndarra
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
     zone = getattr(getattr(column.dtype, "pyarrow_dtype", column.dtype), "tz", None)
+    if zone is not None and hasattr(column.dtype, "pyarrow_dtype"):
+        # whose clock is that of UTC in pandas 2
+        column = column.astype(pd.DatetimeTZDtype("us", zone))
     if zone is not None:
         column = column.dt.tz_localize(None)
     if column.dtype.kind == "M":
@@ -177,7 +182,7 @@ def _seconds_of(clock: Any) -> float:
             return float("nan")
         hours, minutes, seconds = (number, 0, 0) if number <= 24 else (*divmod(number, 100), 0)
     in_range = 0 <= hours <= 24 and minutes < 60 and seconds < 60
-    return 3600 * hours + 60 * minutes + seconds if in_range else float("nan")
+    return float(3600 * hours + 60 * minutes + seconds) if in_range else float("nan")
 
 
 def _parse_unique(values: Sequence[Any], time_format: str | None) -> np.ndarray:
@@ -235,7 +240,8 @@ def _format_of(texts: Sequence[str]) -> tuple[str, bool]:
     length = len(texts[0])
     if length in _DIGITS and all(re.fullmatch(rf"\d{{{length}}}", text) for text in texts):
         years = [int(text[:4]) for text in texts]
-        if _YEARS[0] <= min(years) and max(years) <= _YEARS[1]:
+        first_year = _FIRST_HOUR if length > 8 else _YEARS[0]
+        if first_year <= min(years) and max(years) <= _YEARS[1]:
             return _DIGITS[length], False
     odd = next((text for text in texts if not _ISO.match(text)), texts[0])
     raise _no_time(odd, "")

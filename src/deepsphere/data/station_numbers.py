@@ -194,8 +194,9 @@ def _as_number(text: str, comma: Comma | None) -> float | None:
 
 def _as_angle(text: str) -> float:
     """An angle in degree, of degrees, minutes and seconds; NaN where there is none."""
-    side = re.match(r"[NSEWnsew]\s*|", text)[0] or re.search(r"\s*[NSEWnsew]?$", text)[0]
-    bare = text.replace(side, "", 1) if side else text
+    found = re.match(r"[NSEWnsew](?=[\s\d])", text) or re.search(r"[NSEWnsew]$", text)
+    side = "" if found is None else found[0].upper()
+    bare = text if found is None else (text[: found.start()] + text[found.end() :]).strip()
     try:
         degrees = float(bare.replace(",", "."))
     except ValueError:
@@ -204,4 +205,4 @@ def _as_angle(text: str) -> float:
             return float("nan")
         degrees = sum(part / 60**index for index, part in enumerate(parts))
         degrees = -degrees if bare.strip().startswith("-") else degrees
-    return -abs(degrees) if side.strip().upper() in ("S", "W") and side.strip() else degrees
+    return -abs(degrees) if side in ("S", "W") else degrees

@@ -283,8 +283,12 @@ def _check_end(path: Path, header: Header) -> None:
     if end.endswith(("\n", "\r")):
         return
     lines = end.splitlines()
+    if lines[-1].count('"') % 2:  # the end of a text of several lines
+        return
     values = _words(lines[-1], header.separator)
-    if len(lines) > 1 and len(values) < min(len(header.words), header.num_values):
+    is_first = len(lines) == header.skipped + 2  # and only: no other tells how long rows are
+    whole = len(header.words) if is_first else min(len(header.words), header.num_values)
+    if len(lines) > 1 and len(values) < whole:
         raise StationFileError(
             f"{path} must be a complete file, got one that ends within a row "
             f"({lines[-1][:_WORTH_SAYING]!r}); fetch or write it again"

@@ -77,7 +77,7 @@ def train_request(
         request,
         ClimateRecipe,
         default=DEFAULT_RECIPE,
-        unknown=("rotate", "perturbation"),
+        unknown=("rotate", "perturbation", "objective"),
         hint="maps are moved by --set training.symmetries=flips",
         overrides=overrides,
     )

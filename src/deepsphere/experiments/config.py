@@ -91,6 +91,8 @@ class Claim(Section):
         How far on the wrong side of the number is still accepted, in the unit of the row.
     better
         Which side is the right one.
+    about
+        ``"data"``: of the data that ``--data`` names; where they are simulated, nothing is claimed.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -99,6 +101,7 @@ class Claim(Section):
     source: Annotated[str, Field(min_length=1)] | None = None
     tolerance: NotNegative | None = None
     better: Literal["higher", "lower"] = "higher"
+    about: Literal["all", "data"] = "all"
 
     @model_validator(mode="after")
     def _say_what_and_where(self) -> "Claim":

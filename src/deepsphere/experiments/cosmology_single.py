@@ -73,7 +73,7 @@ def train_request(
         request,
         CosmologyRecipe,
         default=DEFAULT_RECIPE,
-        unknown=("rotate", "perturbation", "sampling"),
+        unknown=("rotate", "perturbation", "sampling", "objective"),
         hint="maps have a sampling of their own (--set simulation.nside=64, --set data.orders=[2]) "
         "and are moved by --set training.symmetries=flips",
     )

@@ -70,6 +70,9 @@ def reproduce(
         If the recipe asks for what does not go together, or claims what is not measured.
     """
     options = options or RunOptions()
+    if data is None:
+        about_all = tuple(claim for claim in recipe.claims if claim.about == "all")
+        recipe = recipe.model_copy(update={"claims": about_all})
     experiment = experiment_of(recipe)
     experiment.check(recipe, options, data)
     fingerprint = experiment.fingerprint(recipe, data)

@@ -24,6 +24,7 @@ from deepsphere.experiments.training_request import (
     TrainingRequest,
     TrainingSummary,
     check_training_folder,
+    refuse_unknown,
     summarize_training,
 )
 from deepsphere.experiments.training_run import check_machine
@@ -54,6 +55,7 @@ def train_request(
         See `read_recipe` and `train_one`; or if there is no such network, or rotations are asked
         for in two ways.
     """
+    refuse_unknown(request, ("objective",), what="shapes", hint="they are classified")
     recipe = read_recipe(
         request.recipe or DEFAULT_RECIPE,
         quick=request.quick,

@@ -24,6 +24,7 @@ from deepsphere.experiments.training_request import (
     TrainingRequest,
     TrainingSummary,
     check_training_folder,
+    refuse_unknown,
     summarize_training,
 )
 from deepsphere.experiments.training_run import check_machine
@@ -58,11 +59,8 @@ def train_request(
         See `read_recipe` and `train_one`; or if the request is about shapes, or there is no such
         network.
     """
-    if request.perturbation is not None:
-        raise ValueError(
-            f"perturbation must be given for shapes only, got {request.perturbation} for digits; "
-            "use --rotate or --no-rotate"
-        )
+    hint = "images are classified, as they are (--no-rotate) or rotated (--rotate)"
+    refuse_unknown(request, ("perturbation", "objective"), what="digits", hint=hint)
     networks: dict[str, NetworkName] = {name: name for name in NETWORKS}
     network = networks.get(request.network or NETWORKS[0])
     if network is None:

@@ -17,6 +17,7 @@ from deepsphere.experiments.config import (
 from deepsphere.experiments.networks_config import (
     Comparison,
     NamedNetwork,
+    NetworkGraph,
     NetworkTraining,
     check_networks_differ,
     training_with,
@@ -183,6 +184,10 @@ class StationTraining(NetworkTraining):
         what is usual for the objective where they are not given.
     masked_fraction
         Of imputation: between which shares of the stations are hidden in a sample of the training.
+    corrections
+        What a network adds to its reference: ``"learned"``, or ``"shrunken"`` afterwards to the
+        share of it that is right on the validation, see
+        `deepsphere.training.station_shrinkage.shrink_correction`.
     """
 
     epochs: Count = 10
@@ -193,6 +198,8 @@ class StationTraining(NetworkTraining):
     reference: ReferenceName | None = None
     filling: FillingName | None = None
     masked_fraction: Annotated[tuple[_Share, _Share], BeforeValidator(tuple_of_list)] = (0.2, 0.2)
+
+    corrections: Literal["learned", "shrunken"] = "learned"
 
     @model_validator(mode="after")
     def _name_features_once(self) -> "StationTraining":
@@ -221,6 +228,8 @@ class ObjectiveSection(Section):
     optional
         Whether a file without these variables, or of too few days, is run without this objective;
         an error otherwise.
+    graph
+        That of all networks for this objective, in place of their own.
     config
         Keyword arguments of all networks, where they have none of their own.
     training
@@ -234,6 +243,7 @@ class ObjectiveSection(Section):
     history: Count = 5
     variables: Literal["together", "separate"] = "together"
     optional: bool = True
+    graph: NetworkGraph | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
 

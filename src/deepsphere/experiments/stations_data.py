@@ -196,7 +196,9 @@ def objective_parts(
     return ObjectiveParts(section, objective, splits, scored, hidden)
 
 
-def graph_options(network: StationNetwork, num_stations: int) -> dict[str, Any]:
+def graph_options(
+    network: StationNetwork, num_stations: int, *, objective: ObjectiveSection | None = None
+) -> dict[str, Any]:
     """Keywords of `build_graph` for a network.
 
     Parameters
@@ -205,14 +207,17 @@ def graph_options(network: StationNetwork, num_stations: int) -> dict[str, Any]:
         With its graph.
     num_stations
         Of all: a station has no more neighbors than there are others.
+    objective
+        What is learned: its graph takes the place of that of the network.
 
     Returns
     -------
     dict
         Stations that fall apart are taken as they are unless the recipe says otherwise.
     """
-    assert network.graph is not None  # the recipe says so
-    own = network.graph.model_dump(exclude_none=True, exclude={"num_levels"})
+    graph = network.graph if objective is None or objective.graph is None else objective.graph
+    assert graph is not None  # the recipe says so
+    own = graph.model_dump(exclude_none=True, exclude={"num_levels"})
     if "num_neighbors" in own:
         own["num_neighbors"] = min(own["num_neighbors"], num_stations - 1)
     return {"disconnected": "allow", **own}

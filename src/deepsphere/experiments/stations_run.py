@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from deepsphere.training import FitResult, Metadata, SphereModule
 from deepsphere.training.station_data import StationData
 from deepsphere.training.station_predictor import station_predictor_of
 from deepsphere.training.station_preparation import measure_stations
+from deepsphere.training.station_shrinkage import shrink_correction
 
 
 def training_of(recipe: StationsRecipe, key: StationKey, parts: ObjectiveParts) -> StationTraining:
@@ -97,7 +99,7 @@ def data_of(recipe: StationsRecipe, parts: ObjectiveParts, key: StationKey) -> S
         preparation=preparation,
         batch_size=training.batch_size,
         seed=key.seed,
-        graph=graph_options(key.network, train.num_stations),
+        graph=graph_options(key.network, train.num_stations, objective=key.objective),
     )
 
 
@@ -188,6 +190,7 @@ def train_network(
         "fingerprint": fingerprint,
     }
     module = build_module(training, key, data, metadata=Metadata(training=dict(origin)))
+    shrunken = training.corrections == "shrunken"
     return fit_and_save(
         module,
         data,
@@ -198,6 +201,7 @@ def train_network(
         options=options,
         resume=resume,
         callbacks=callbacks,
+        finish=partial(shrink_correction, data=data) if shrunken else None,
     )
 
 

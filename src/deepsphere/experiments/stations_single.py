@@ -42,8 +42,7 @@ def train_request(
     Parameters
     ----------
     request
-        By default the first network of the recipe ghcn, for its first objective; ``only`` of the
-        recipe names another.
+        By default the first network of the recipe ghcn, for its first objective.
     output, resume, overwrite, options
         See `train_one`.
 
@@ -57,13 +56,16 @@ def train_request(
         See `read_recipe` and `train_one`; or if there is no such network, or something is asked
         for that only other experiments know.
     """
+    overrides = {} if request.objective is None else {"only": request.objective}
+    if request.epochs is not None:
+        overrides |= {"training.least_steps": 1}
     recipe = requested_recipe(
         request,
         StationsRecipe,
         default=DEFAULT_RECIPE,
         unknown=("rotate", "perturbation", "sampling"),
         hint="stations are where they are (--set simulation.num_stations=500)",
-        overrides=None if request.epochs is None else {"training.least_steps": 1},
+        overrides=overrides,
     )
     network = requested_network(request, recipe.networks, default=recipe.networks[0])
     objective = recipe.chosen[0]

@@ -33,6 +33,8 @@ class TrainingRequest:
         How shapes are moved: a finer word than `rotate`, for those who know it.
     sampling
         Instead of the recipe's.
+    objective
+        What stations are asked, where that is not the first objective of the recipe.
     epochs
         Instead of the recipe's.
     seed
@@ -48,6 +50,7 @@ class TrainingRequest:
     rotate: bool | None = None
     perturbation: Perturbation | None = None
     sampling: str | None = None
+    objective: str | None = None
     epochs: int | None = None
     seed: int = 0
     data: Path | None = None
@@ -79,6 +82,33 @@ class TrainingSummary:
     loss: float
     seconds: float
     notes: tuple[str, ...] = ()
+
+
+def refuse_unknown(
+    request: TrainingRequest, unknown: Sequence[str], *, what: str, hint: str
+) -> None:
+    """Raise if something is asked for that only other experiments know.
+
+    Parameters
+    ----------
+    request
+        What a user asks for.
+    unknown
+        Attributes of the request that must not be given.
+    what
+        Is trained.
+    hint
+        What is so instead.
+
+    Raises
+    ------
+    ValueError
+        If one of them is given.
+    """
+    for name in unknown:
+        given = getattr(request, name)
+        if given is not None:
+            raise ValueError(f"{name} must be left out for {what}, got {given}; {hint}")
 
 
 def requested_recipe(
@@ -116,10 +146,7 @@ def requested_recipe(
     FileNotFoundError, ValueError
         See `read_recipe`; or if something unknown is given.
     """
-    for name in unknown:
-        given = getattr(request, name)
-        if given is not None:
-            raise ValueError(f"{name} must be left out for {default}, got {given}; {hint}")
+    refuse_unknown(request, unknown, what=default, hint=hint)
     values = {**request.overrides, **(overrides or {})}
     if request.epochs is not None:
         values["training.epochs"] = request.epochs

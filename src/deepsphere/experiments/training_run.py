@@ -1,6 +1,6 @@
 """What all trainings of experiments have in common: their files, and a machine that can do them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -185,6 +185,7 @@ def fit_and_save(
     options: RunOptions,
     resume: Path | None = None,
     callbacks: Sequence[lightning.Callback] = (),
+    finish: Callable[[SphereModule], object] | None = None,
 ) -> FitResult:
     """A module, trained by the numbers of a table and written to ``folder/model.ckpt``.
 
@@ -194,6 +195,8 @@ def fit_and_save(
         With fresh weights, and the origin in its metadata.
     data, training, origin, seed, folder, options, resume, callbacks
         See `train_and_save`.
+    finish
+        Called with the trained module before it is written.
 
     Returns
     -------
@@ -210,6 +213,8 @@ def fit_and_save(
         resume=resume,
         callbacks=callbacks,
     )
+    if finish is not None:
+        finish(result.module)
     values = {**origin, "optimization": training.model_dump(mode="json")}
     metadata = replace(module.metadata, training=values)
     save(folder / MODEL_FILE, module.model, metadata=metadata, overwrite=True)

@@ -71,7 +71,7 @@ def train_request(
         request,
         WeatherRecipe,
         default=DEFAULT_RECIPE,
-        unknown=("rotate", "perturbation", "sampling"),
+        unknown=("rotate", "perturbation", "sampling", "objective"),
         hint="fields have a sampling of their own (deepsphere regrid, "
         "--set simulation.sampling=healpix:16)",
     )

@@ -74,7 +74,7 @@ class StationPredictor:
         records: StationRecords,
         *,
         hidden: Bool[np.ndarray, "stations"] | None = None,
-        batch_size: int = 64,
+        batch_size: int = 1,
         advance: Callable[[int], object] | None = None,
     ) -> StationRecords:
         """Predictions at stations, in the units of the variables.
@@ -87,7 +87,9 @@ class StationPredictor:
         hidden
             For "imputation": stations whose values are not looked at.
         batch_size
-            Samples in memory of the device at a time.
+            Samples in memory of the device at a time. With 1, a prediction is to the last bit that
+            of its own days, whatever else is in the records; with more, to rounding. More are
+            faster on a GPU, or for few stations.
         advance
             Is told how many of the `num_samples` are done after each batch.
 
@@ -129,7 +131,7 @@ class StationPredictor:
         self,
         records: StationRecords,
         *,
-        batch_size: int = 64,
+        batch_size: int = 1,
         advance: Callable[[int], object] | None = None,
     ) -> tuple[Times, Float[np.ndarray, "times outputs"]]:
         """Predictions of a network that has one for all stations together.
@@ -229,8 +231,7 @@ class StationPredictor:
             with torch.inference_mode():
                 for start in range(0, len(signals), batch_size):
                     batch = signals.batch(np.arange(start, min(start + batch_size, len(signals))))
-                    given = torch.from_numpy(_with_silence(batch.signals, self.preparation))
-                    found = model(given.to(parameter))[: len(batch.signals)]
+                    found = model(torch.from_numpy(batch.signals).to(parameter))
                     outputs.append(found.float().cpu().numpy())
                     references.append(batch.references)
                     if advance is not None:
@@ -340,20 +341,6 @@ def station_predictor_of(model: nn.Module, metadata: Metadata | None = None) -> 
         sampling=sampling,
         units=dict(known.projection["variables"]),
     )
-
-
-def _with_silence(
-    signals: Float[np.ndarray, "batch stations channels"], preparation: StationPreparation
-) -> Float[np.ndarray, "more stations channels"]:
-    """The signals, and one more of which nothing is known where a network may get such.
-
-    Layers run on masked signals until all of a batch is known, and round otherwise from there on.
-    With the one more they never do, so that a prediction does not depend, to the last bit, on how
-    much is known on the other days of its batch.
-    """
-    if preparation.filling != "masked":
-        return signals
-    return np.concatenate([signals, np.full_like(signals[:1], np.nan)])
 
 
 def is_of_stations(metadata: Metadata | None) -> bool:
