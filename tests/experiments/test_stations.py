@@ -752,7 +752,7 @@ def test_objective_may_have_a_graph_of_its_own():
     for section in recipe.objectives:
         parts = objective_parts(recipe, section, records)
         data = data_of(recipe, parts, StationKey(section, recipe.networks[0], 0))
-        graphs.append(data.pyramid().graphs[0].options.num_neighbors)
+        graphs.append(data.network(kernel_size=2).pyramid.graphs[0].options.num_neighbors)
     assert graphs == [3, 5]
 
 
@@ -768,6 +768,6 @@ def test_corrections_that_are_shrunken_are_no_worse_on_the_validation(tmp_path):
         module = load(folder / "model.ckpt")
         data = data_of(recipe, parts, key)
         task = data.regression(loss="l2")
-        losses = [float(task.loss(module(x), y)) for x, y in data.val_dataloader()]
+        losses = [task.loss(module(x), y).item() for x, y in data.val_dataloader()]
         errors[corrections] = np.mean(losses)
     assert errors["shrunken"] <= errors["learned"]
