@@ -1,25 +1,36 @@
-"""Any list of points: a network on scattered stations, pooled on subsets of them."""
+"""From a table of weather stations to tomorrow's temperature, and to a map of the errors."""
 
 import numpy as np
-import torch
 
 import deepsphere as ds
+from deepsphere.data import SimulatedStationsPlan, next_day, simulated_stations, write_stations
+from deepsphere.training import Optimization, StationData, fit, station_predictor_of
 
-random = np.random.default_rng(0)
-lon_deg = random.uniform(-180, 180, 600)
-lat_deg = np.degrees(np.arcsin(random.uniform(-0.7, 0.95, 600)))  # no station in the far south
+# Any table does: a row for each station and day, with its position. This one is made up.
+plan = SimulatedStationsPlan(num_stations=80, num_days=730)
+made_up = simulated_stations(plan).select(["tavg"])
+write_stations("made-up-stations.csv", made_up, overwrite=True)
 
-stations = ds.Scattered(lon_deg, lat_deg)
-graph = ds.build_graph(stations)  # weights found for each station among points around it
-pyramid = graph.pyramid(num_levels=3)
-print(f"{graph}\nlevels: {[level.num_vertices for level in pyramid.graphs]} stations")
-
-network = ds.models.UNet(
-    pyramid, in_channels=2, out_channels=1, channels=(8, 16, 16), kernel_size=3
+records = ds.read_stations("made-up-stations.csv")
+data = StationData.of_records(records, next_day("tavg"), num_neighbors=20, weights="gaussian")
+result = fit(
+    data.module(optimization=Optimization(learning_rate=1e-2)), data, max_epochs=8, progress=False
 )
-today = torch.randn(4, stations.num_vertices, 2)  # 4 days, 2 measurements a station
-tomorrow = network(today)
-print(f"{tuple(today.shape)} -> {tuple(tomorrow.shape)}")
+print(records)
+print(f"learned from {len(data.train)} days; loss {result.history[-1]['train_loss']:.3f}")
 
-figure = ds.plotting.plot_map(tomorrow[0, :, 0].detach().numpy(), stations, title="tomorrow")
-figure.savefig("stations.png", dpi=80)
+predicted = station_predictor_of(result.module).predict(data.test)
+known = data.test.axis.indices_of(predicted.times) >= 0  # all but the day after the last
+observed = data.test.at(predicted.times[known])
+scores = ds.tasks.station_scores(predicted.values[known, :, 0], observed[..., 0])
+changes = np.diff(data.test.values, axis=0)  # what is expected of the day before
+print(
+    f"mean squared error: {scores.mse:.2f} K², of yesterday's temperature "
+    f"{np.nanmean(changes**2):.2f} K²"
+)
+
+graph = ds.build_graph(records.sampling, num_neighbors=20, weights="gaussian")
+figure = ds.plotting.plot_stations(
+    np.sqrt(scores.mse_map), records.sampling, graph=graph, unit="error [K]"
+)
+figure.savefig("stations.png", dpi=100)

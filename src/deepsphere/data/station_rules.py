@@ -65,8 +65,8 @@ def complete_stations(
             f"{shares.max():.3g} of the times; choose a smaller one, fewer channels or fewer times"
         )
     return records.take(kept).with_notes(
-        f"{np.count_nonzero(~kept)} of {len(kept)} stations left out, which report at fewer than "
-        f"{fraction:.4g} of the times"
+        f"{np.count_nonzero(~kept)} of {len(kept)} stations left out, which report at "
+        f"{'some times only' if fraction == 1 else f'less than {fraction:.4g} of the times'}"
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from deepsphere.data.calendars import Times
-from deepsphere.data.drift_kriging import MOST_STATIONS, DriftKriging
+from deepsphere.data.drift_kriging import drift_kriging
 from deepsphere.data.files import write_atomically
 from deepsphere.data.ridge import shrunken_fit
 from deepsphere.data.season_baselines import fit_season_ridge
@@ -54,7 +54,6 @@ Values = Float[np.ndarray, "times stations targets"]
 # Why records may not allow an answer.
 _NEEDS: dict[BaselineName, str] = {
     "kriging with lapse rate": "as no elevation is known",
-    "kriging with drift": f"as there are more than {MOST_STATIONS:,} stations",
 }
 # Days that a station needs, times the number of variables, for coefficients of its own.
 _DAYS_PER_COEFFICIENT = 10
@@ -316,12 +315,11 @@ def _interpolations(
         "nearest": lambda _: nearest_station(sampling),
         "inverse distance": lambda _: inverse_distance(sampling),
         "kriging": kriging,
+        "kriging with drift": lambda _: drift_kriging(sampling, elevation / 1000),
         "graph": graph,
     }
     if np.isfinite(parts.scored.elevation_m).any():
         makers["kriging with lapse rate"] = lifted
-    if sampling.num_vertices <= MOST_STATIONS:
-        makers["kriging with drift"] = lambda _: DriftKriging(sampling, elevation / 1000)
     return {name: partial(_interpolated, parts, make) for name, make in makers.items()}
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float
 
-from deepsphere.data.drift_kriging import DriftKriging
+from deepsphere.data.drift_kriging import DriftKriging, LocalDriftKriging
 from deepsphere.data.nearest_observed import NearestObserved
 from deepsphere.data.station_interpolation import Weighing, inverse_distance
 from deepsphere.sampling import Sampling
@@ -68,7 +68,7 @@ class StationNeighbors:
     elevation: Float[np.ndarray, "stations"]
     num_neighbors: int = 8
     power: float = 2.0
-    kriging: DriftKriging | None = None
+    kriging: DriftKriging | LocalDriftKriging | None = None
 
     @cached_property
     def _nearest(self) -> NearestObserved:

@@ -29,7 +29,8 @@ def station_network(
     ----------
     model
         "ghcn", that of the published experiment, on one graph; or "unet", on as many as it has
-        `channels`, for targets at stations.
+        `channels`, for targets at stations: three unless told otherwise, or two where there are
+        too few stations.
     sampling
         The stations.
     objective
@@ -46,7 +47,8 @@ def station_network(
     Raises
     ------
     ValueError
-        If there is no such model, or it has no output for all stations together.
+        If there is no such model, it has no output for all stations together, or the stations are
+        too few for several graphs.
 
     Examples
     --------
@@ -69,9 +71,25 @@ def station_network(
             f"model must be 'ghcn' for one target of all stations together, got {model!r}, which "
             "has outputs at stations"
         )
-    options = {"channels": _UNET_CHANNELS, **options}
+    most = _most_levels(sampling, len(_UNET_CHANNELS))
+    if most < 2:
+        raise ValueError(
+            f"model must be 'ghcn' for stations too few to be coarsened, got {model!r} for "
+            f"{sampling.num_vertices}"
+        )
+    options = {"channels": _UNET_CHANNELS[:most], **options}
     pyramid = build_pyramid(sampling, num_levels=len(options["channels"]), **graph)
     return UNet(pyramid, **options)
+
+
+def _most_levels(sampling: Sampling, wanted: int) -> int:
+    """How many levels a pyramid above some stations can have, of so many."""
+    for level in range(1, wanted):
+        try:
+            sampling = sampling.coarsen()
+        except ValueError:
+            return level
+    return wanted
 
 
 def start_at_zero(network: nn.Module) -> None:

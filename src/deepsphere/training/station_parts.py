@@ -1,9 +1,16 @@
 """Parts of station records: whether they fit each other and an objective."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from deepsphere.data.station_objectives import StationObjective
+from deepsphere.data.station_objectives import StationObjective, day_windows
 from deepsphere.data.station_records import StationRecords
+from deepsphere.training.channel_scaling import ChannelScaling
+
+# The median of values, further than so many deviations of the training from its mean, is not in
+# its unit: kelvin for °C are 27 of them, and the coldest place is 7.
+_MOST_DEVIATIONS = 10.0
 
 
 def fitting_part(
@@ -29,8 +36,12 @@ def fitting_part(
     Raises
     ------
     ValueError
-        If the part lacks a variable, or is of other stations.
+        If the part lacks a variable, is of other stations, or of one alone.
     """
+    if train.num_stations < 2:
+        raise ValueError(
+            f"train must be of at least 2 stations to join in a graph, got {train.num_stations}"
+        )
     missing = [one for one in objective.channel_names if one not in records.channel_names]
     if missing:
         raise ValueError(
@@ -66,6 +77,78 @@ def check_units(objective: StationObjective, train: StationRecords) -> None:
         raise ValueError(
             "variables must be together where their units differ, got separate for "
             f"{', '.join(objective.inputs)} in {', '.join(sorted(map(repr, found)))}"
+        )
+
+
+def check_records(
+    records: StationRecords,
+    objective: StationObjective,
+    *,
+    units: Mapping[str, str],
+    scaling: ChannelScaling,
+) -> StationRecords:
+    """The inputs of the objective, of records that a network can predict from.
+
+    Parameters
+    ----------
+    records
+        Of any stations.
+    objective
+        With the variables.
+    units
+        Of the variables in the training.
+    scaling
+        Of the inputs in the training.
+
+    Returns
+    -------
+    StationRecords
+
+    Raises
+    ------
+    ValueError
+        If a variable is missing, or in another unit; or there is one station alone, or too few
+        days in a row.
+    """
+    missing = [name for name in objective.inputs if name not in records.channel_names]
+    if missing:
+        raise ValueError(
+            f"records must have the variables {', '.join(objective.inputs)}, got "
+            f"{', '.join(records.channel_names)}"
+        )
+    if records.num_stations < 2:
+        raise ValueError(
+            "records must be of at least 2 stations to join in a graph, got 1; predict it together "
+            "with others"
+        )
+    chosen = records.select(objective.inputs)
+    for index, (name, unit) in enumerate(zip(chosen.channel_names, chosen.units, strict=True)):
+        trained = units.get(name, "")
+        if unit and trained and unit != trained:
+            raise ValueError(
+                f"{name} must be in {trained!r}, as in the training, got {unit!r}; convert it"
+            )
+        if trained and not unit:
+            _check_plausible(chosen.values[..., index], name, trained, scaling, index)
+    if not len(day_windows(records.axis, objective)):
+        raise ValueError(
+            f"records must hold {objective.history} days in a row to predict from, got "
+            f"{len(records)} days without; take more days"
+        )
+    return chosen
+
+
+def _check_plausible(
+    values: np.ndarray, name: str, unit: str, scaling: ChannelScaling, index: int
+) -> None:
+    """Raise where values without a unit cannot be in that of the training."""
+    there = values[~np.isnan(values)]
+    middle = float(np.median(there)) if len(there) else scaling.mean[index]
+    if abs(middle - scaling.mean[index]) > _MOST_DEVIATIONS * scaling.deviation[index]:
+        raise ValueError(
+            f"{name} must be in {unit!r}, as in the training with a mean of "
+            f"{scaling.mean[index]:.4g}, got values around {middle:.4g} without a unit; say it "
+            f"where they are read, units={{{name!r}: ...}}"
         )
 
 

@@ -11,11 +11,12 @@ from jaxtyping import Bool, Float
 from torch import nn
 
 from deepsphere.data.calendars import Times
-from deepsphere.data.station_objectives import StationObjective, day_windows
+from deepsphere.data.station_objectives import StationObjective
 from deepsphere.data.station_records import StationRecords
 from deepsphere.sampling import Sampling
 from deepsphere.tasks import Regression, task_from_spec
 from deepsphere.training.checkpoint import Metadata, load, model_sampling, read_metadata
+from deepsphere.training.station_parts import check_records
 from deepsphere.training.station_preparation import KIND, StationPreparation
 from deepsphere.training.station_signals import StationSignals
 
@@ -187,32 +188,16 @@ class StationPredictor:
             raise ValueError(
                 f"hidden must be a mask of {records.num_stations} stations, got {len(hidden)}"
             )
-        missing = [name for name in self.objective.inputs if name not in records.channel_names]
-        if missing:
-            raise ValueError(
-                f"records must have the variables {', '.join(self.objective.inputs)}, got "
-                f"{', '.join(records.channel_names)}"
-            )
-        chosen = records.select(self.objective.inputs)
-        for name, unit in zip(chosen.channel_names, chosen.units, strict=True):
-            trained = self.units.get(name, "")
-            if unit and trained and unit != trained:
-                raise ValueError(
-                    f"{name} must be in {trained!r}, as in the training, got {unit!r}; convert it"
-                )
-        if not len(day_windows(records.axis, self.objective)):
-            raise ValueError(
-                f"records must hold {self.objective.history} days in a row to predict from, got "
-                f"{len(records)} days without; take more days"
-            )
-        signals = StationSignals(
+        chosen = check_records(
+            records, self.objective, units=self.units, scaling=self.preparation.scaling
+        )
+        return StationSignals(
             chosen,
             self.objective,
             self.preparation,
             known=None if hidden is None else ~hidden,
             forecasts=True,
         )
-        return signals
 
     def _outputs(
         self,

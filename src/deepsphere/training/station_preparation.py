@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from deepsphere.data.calendars import year_fractions
-from deepsphere.data.drift_kriging import MOST_STATIONS, DriftKriging
+from deepsphere.data.drift_kriging import drift_kriging
 from deepsphere.data.station_objectives import StationObjective
 from deepsphere.data.station_records import StationRecords
 from deepsphere.sampling import Sampling
@@ -33,6 +33,8 @@ Filling = Literal["masked", "interpolated", "usual"]
 
 # A quantity whose deviation is a smaller part of its largest value is constant but for rounding.
 _SMALLEST_DEVIATION = 1e-6
+# Squares of larger ones are infinite in single precision; such are marks of missing values.
+_LARGEST_VALUE = 1e15
 # Share of a year without a day, beyond which nothing is said of its seasons.
 _LARGEST_STEP = 0.1
 # Days that are measured on, evenly chosen.
@@ -78,7 +80,7 @@ class StationPreparation:
     none          nothing is taken off
     last          the last value seen of the station; interpolated where it is silent
     interpolated  what the nearest other stations of the day tell, for "imputation"
-    kriging       what all others tell (`DriftKriging`), which is better, for up to 2,000 stations
+    kriging       what others tell by `drift_kriging`, which is better: all, or the nearest of many
     ============  =================================================================================
 
     Parameters
@@ -246,7 +248,7 @@ class StationPreparation:
             elevation = self.static(sampling, elevation_m)[:, names.index("elevation")]
         kriging = None
         if self.reference == "kriging":
-            kriging = DriftKriging(sampling, elevation, usable)
+            kriging = drift_kriging(sampling, elevation, usable)
         return StationNeighbors(sampling, elevation, self.num_neighbors, self.power, kriging)
 
 
@@ -275,8 +277,7 @@ def measure_stations(
     features
         None: those of `default_features`, without seasons where the training is less than a year.
     reference
-        None: "last" for "next_day"; "kriging" for "imputation", or "interpolated" where there are
-        too many stations; else "none".
+        None: "last" for "next_day"; "kriging" for "imputation"; else "none".
     filling
         None: "interpolated" for "imputation", else "masked".
     num_neighbors, power, hidden_fraction
@@ -289,15 +290,14 @@ def measure_stations(
     Raises
     ------
     ValueError
-        If a variable has no value, features tell what is to be learned, or the reference does not
-        fit the objective.
+        If a variable has no value or one beyond all measure, features tell what is to be learned,
+        or the reference does not fit the objective.
     """
     chosen = records.select(objective.inputs)
     is_known = np.ones(records.num_stations, bool) if known is None else known
-    best: Reference = "kriging" if records.num_stations <= MOST_STATIONS else "interpolated"
     fallback: dict[str, tuple[Reference, Filling]] = {
         "next_day": ("last", "masked"),
-        "imputation": (best, "interpolated"),
+        "imputation": ("kriging", "interpolated"),
     }
     usual_reference, usual_filling = fallback.get(objective.kind, ("none", "masked"))
     if features is None:
@@ -387,6 +387,12 @@ def _measured(records: StationRecords, known: np.ndarray, *, shared: bool) -> Ch
             raise ValueError(
                 f"records must have values of {name} to learn from, got none in the training; "
                 "leave the variable out, or take other days"
+            )
+        largest = float(np.abs(column).max())
+        if largest > _LARGEST_VALUE:
+            raise ValueError(
+                f"records must have values of {name} up to {_LARGEST_VALUE:g} to learn from, got "
+                f"{largest:g}; mark what is missing by NaN"
             )
         columns.append(column)
     if shared:

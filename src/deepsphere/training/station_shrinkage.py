@@ -13,8 +13,9 @@ def shrink_correction(module: SphereModule, data: StationData) -> float:
 
     A network that interpolates between few stations remembers them: what it adds to the reference
     is right there, and less so elsewhere. The share with the least squared error on the validation,
-    between 0 and 1, is multiplied into the last convolution, so that the predictions are those of
-    the reference where the network knows no better.
+    less one standard error and between 0 and 1, is multiplied into the last convolution, so that
+    the predictions are those of the reference where the network knows no better. The error is that
+    of the jackknife over stations: few places tell little of others, however many their days.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ def shrink_correction(module: SphereModule, data: StationData) -> float:
     Returns
     -------
     float
-        The share.
+        The share; 0 where fewer than two stations were validated on.
 
     Raises
     ------
@@ -47,6 +48,10 @@ def shrink_correction(module: SphereModule, data: StationData) -> float:
     >>> data = StationData.of_records(records, imputation("tavg"), num_neighbors=3)
     >>> shrink_correction(data.module(kernel_size=2), data)  # which still corrects nothing
     0.0
+
+    References
+    ----------
+    Efron and Stein, 1981, The jackknife estimate of variance.
     """
     if data.preparation.reference == "none" or data.validation is None:
         raise ValueError(
@@ -59,17 +64,29 @@ def shrink_correction(module: SphereModule, data: StationData) -> float:
     parameter = next(network.parameters())
     was_training = network.training
     network.eval()
-    shared, own = 0.0, 0.0
+    sums = []
     with torch.inference_mode():
         for signals, targets in data.val_dataloader():
             outputs = network(signals.to(parameter))[..., : task.num_outputs].double()
             differences = task.standardize(targets.to(outputs))
             observed = ~differences.isnan()
-            shared += float((outputs * differences)[observed].sum())
-            own += float(outputs[observed].square().sum())
+            outputs = outputs.where(observed, 0.0)
+            products = torch.stack([outputs * differences.where(observed, 0.0), outputs.square()])
+            sums.append(products.sum(dim=(1, 3)))  # two, stations
     network.train(was_training)
-    share = min(max(shared / own, 0.0), 1.0) if own else 0.0
+    shared, own = torch.stack(sums).sum(dim=0)
+    share = _cautious_share(shared[own > 0], own[own > 0])
     with torch.no_grad():
         for weights in network.get_submodule("head").parameters():
             weights.mul_(share)
     return share
+
+
+def _cautious_share(shared: torch.Tensor, own: torch.Tensor) -> float:
+    """Ratio of the sums over stations, less a standard error, between 0 and 1."""
+    number = len(own)
+    if number < 2:
+        return 0.0
+    without = (shared.sum() - shared) / (own.sum() - own)
+    error = ((number - 1) * without.var(unbiased=False)).sqrt()
+    return float((shared.sum() / own.sum() - error).clamp(0.0, 1.0))
