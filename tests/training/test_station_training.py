@@ -173,7 +173,9 @@ def test_nothing_is_seen_of_hidden_stations(names: tuple[str, ...]) -> None:
                 torch.testing.assert_close(tensor, equal, rtol=0, atol=0, equal_nan=True)
             assert torch.as_tensor(one[1])[:, hidden].isnan().all()
     predictor = station_predictor_of(small_module(data, kernel_size=3))
-    found, same = (predictor.predict(one, hidden=hidden).values for one in (RECORDS, changed))
+    found, same = (
+        predictor.predict(one, hidden=hidden, batch_size=64).values for one in (RECORDS, changed)
+    )
     np.testing.assert_array_equal(found, same)
     # those that are not hidden stay as they are
     expected = RECORDS.select(names).values
@@ -339,7 +341,7 @@ def test_silent_day_gives_finite_predictions_and_losses(objective: StationObject
     data = made_data(objective, records, batch_size=8)
     module = small_module(data)
     predictor = station_predictor_of(module)
-    found = predictor.predict(records)
+    found = predictor.predict(records, batch_size=64)
     assert np.isfinite(found.values).all()
     signals = data.signals["test"]
     batch = signals.batch(np.arange(len(signals)))
@@ -428,7 +430,10 @@ def test_predictor_of_a_checkpoint_is_that_of_the_module(
     assert result.last is not None
     assert np.isfinite(result.history[-1]["val_loss"])
     opened = open_station_predictor(result.last)
-    found, expected = opened.predict(RECORDS), station_predictor_of(result.module).predict(RECORDS)
+    found, expected = (
+        opened.predict(RECORDS, batch_size=64),
+        station_predictor_of(result.module).predict(RECORDS, batch_size=64),
+    )
     np.testing.assert_array_equal(found.values, expected.values)
     assert opened.preparation.values == data.preparation.values
     assert (found.ids, found.names) == (RECORDS.ids, RECORDS.names)
@@ -459,12 +464,15 @@ def test_separate_variables_are_predicted_as_if_alone() -> None:
     assert data.channel_names[:3] == ("value(-3)", "value(-2)", "value(-1)")
     assert len(data.signals["train"]) == 2 * len(data.signals["train"].windows)
     predictor = station_predictor_of(small_module(data))
-    found = predictor.predict(RECORDS)
+    found = predictor.predict(RECORDS, batch_size=64)
     swapped = replace(RECORDS, values=RECORDS.values[..., ::-1].copy())
     # the same numbers under other names, where no climatology tells them apart
     plain = made_data(OBJECTIVES["separate"], features=("x", "observed"))
     predictor = station_predictor_of(small_module(plain))
-    found, other = predictor.predict(RECORDS), predictor.predict(swapped)
+    found, other = (
+        predictor.predict(RECORDS, batch_size=64),
+        predictor.predict(swapped, batch_size=64),
+    )
     np.testing.assert_array_equal(found.column("tmin"), other.column("tmax"))
 
 
@@ -542,7 +550,7 @@ def test_added_station_is_predicted() -> None:
     more = station_records(
         lon, lat, added, DAYS, channel_names=["tmin", "tmax"], units=["°C", "°C"]
     )
-    found = predictor.predict(more)
+    found = predictor.predict(more, batch_size=64)
     assert found.values.shape == (496, NUM + 1, 1)
     assert np.isfinite(found.values).all()
     moved = predictor.to_sampling(more.sampling)
@@ -565,7 +573,7 @@ def test_what_does_not_fit_is_refused() -> None:
     data = made_data(next_day("tmin"))
     predictor = station_predictor_of(small_module(data))
     with pytest.raises(ValueError, match="objective must be one of all stations together, got nex"):
-        predictor.predict_signals(RECORDS)
+        predictor.predict_signals(RECORDS, batch_size=64)
     with pytest.raises(ValueError, match="hidden must be None but for imputation, got a mask for"):
         predictor.predict(RECORDS, hidden=np.zeros(NUM, bool))
     with pytest.raises(ValueError, match="records must have the variables tmin, got tmax"):
@@ -576,8 +584,8 @@ def test_what_does_not_fit_is_refused() -> None:
         predictor.predict(RECORDS.take_times(np.arange(4)))
     season = station_predictor_of(small_module(made_data(day_of_year("tmin"))))
     with pytest.raises(ValueError, match="objective must be one with targets at stations, got day"):
-        season.predict(RECORDS)
-    assert season.predict_signals(RECORDS)[1].shape == (500, 1)
+        season.predict(RECORDS, batch_size=64)
+    assert season.predict_signals(RECORDS, batch_size=64)[1].shape == (500, 1)
     imputer = station_predictor_of(small_module(made_data(imputation("tmin"))))
     with pytest.raises(ValueError, match="hidden must be a mask of 12 stations, got 3"):
         imputer.predict(RECORDS, hidden=np.zeros(3, bool))

@@ -147,7 +147,7 @@ class DriftKriging:
 class LocalDriftKriging:
     """As `DriftKriging`, from the nearest stations that report: for any number of stations.
 
-    One small system of equations for each station and day, about 10 µs each, in pieces that bound
+    One small system of equations for each station and day, about 15 µs each, in pieces that bound
     the memory.
 
     Parameters
@@ -183,7 +183,7 @@ class LocalDriftKriging:
     sampling: Sampling
     elevation: Float[np.ndarray, "stations"]
     usable: Bool[np.ndarray, "stations"] | None = None
-    num_neighbors: int = 16
+    num_neighbors: int = 24
 
     def __post_init__(self) -> None:
         """Check numbers and sizes."""

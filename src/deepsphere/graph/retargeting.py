@@ -122,6 +122,10 @@ def _options_on(finest: SphereGraph, sampling: Sampling) -> GraphOptions:
     if options.kernel_width is not None:
         growth = own_root.num_vertices / root.num_vertices
         options = replace(options, kernel_width=options.kernel_width * growth)
+    if options.neighborhood == "knn" and options.num_neighbors is not None:
+        # a few stations have no more neighbors than there are others
+        most = max(1, root.num_vertices - 1)
+        options = replace(options, num_neighbors=min(options.num_neighbors, most))
     if not root.quasi_uniform:  # the emphasis is a choice on other samplings only
         options = replace(options, emphasis=None)
     if type(root) is not type(own_root):

@@ -13,6 +13,7 @@ from torch import nn
 from deepsphere.data.calendars import Times
 from deepsphere.data.station_objectives import StationObjective
 from deepsphere.data.station_records import StationRecords
+from deepsphere.data.windows import check_positive
 from deepsphere.sampling import Sampling
 from deepsphere.tasks import Regression, task_from_spec
 from deepsphere.training.checkpoint import Metadata, load, model_sampling, read_metadata
@@ -103,8 +104,8 @@ class StationPredictor:
         Raises
         ------
         ValueError
-            If the network predicts one number for all stations, the records do not fit, or no
-            day follows enough others.
+            If the network predicts one number for all stations, the records do not fit, no day
+            follows enough others, or the batch size is not positive.
         """
         if self.objective.is_global:
             raise ValueError(
@@ -207,6 +208,7 @@ class StationPredictor:
         advance: Callable[[int], object] | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """What the network makes of all samples, and the references of its outputs."""
+        check_positive("batch_size", batch_size)
         model = self.to_sampling(signals.records.sampling).model
         parameter = next(model.parameters(), torch.zeros(0))
         was_training = model.training

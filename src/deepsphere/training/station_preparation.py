@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 
 from deepsphere.data.calendars import year_fractions
 from deepsphere.data.drift_kriging import drift_kriging
+from deepsphere.data.station_elevation import known_elevations
 from deepsphere.data.station_objectives import StationObjective
 from deepsphere.data.station_records import StationRecords
 from deepsphere.sampling import Sampling
@@ -240,15 +241,16 @@ class StationPreparation:
         Returns
         -------
         StationNeighbors
-            With standardized elevations, or none where they are no feature.
+            With standardized elevations, of the kriging in km; none where they are no feature.
         """
         names = static_names(self.features)
-        elevation = np.zeros(sampling.num_vertices, np.float32)
+        elevation, height = np.zeros((2, sampling.num_vertices), np.float32)
         if "elevation" in names:
             elevation = self.static(sampling, elevation_m)[:, names.index("elevation")]
+            height = known_elevations(elevation_m, sampling) / 1000
         kriging = None
         if self.reference == "kriging":
-            kriging = drift_kriging(sampling, elevation, usable)
+            kriging = drift_kriging(sampling, height, usable)
         return StationNeighbors(sampling, elevation, self.num_neighbors, self.power, kriging)
 
 
