@@ -44,7 +44,7 @@ def test_values_of_the_experiment_replace_those_of_the_user():
 
 
 def test_words_of_other_experiments_are_refused_with_the_hint():
-    with pytest.raises(ValueError, match="^rotate must be left out for cosmology, got False; no$"):
+    with pytest.raises(ValueError, match=r"^rotate must be left out for cosmology, got False; no$"):
         recipe_of(TrainingRequest(rotate=False))
 
 

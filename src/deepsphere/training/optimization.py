@@ -151,7 +151,7 @@ class Optimization:
 
     def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer, without its schedule."""
-        common = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        common: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
         match self.optimizer:
             case "adamw":
                 return torch.optim.AdamW(parameters, eps=self.epsilon, **common)
