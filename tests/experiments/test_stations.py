@@ -379,8 +379,13 @@ def test_few_days_are_seen_in_more_epochs():
     assert training_of(recipe, key, parts).epochs == 4
     enough = mini(training={**MINI["training"], "least_steps": 7, "epochs": 5})
     assert training_of(enough, key, parts).epochs == 5
-    bounded = mini(training={**MINI["training"], "least_steps": 7, "most_epochs": 3})
-    assert training_of(bounded, key, parts).epochs == 3
+    assert training_of(enough, key, parts).batch_size == 64
+    # where more epochs are not allowed, smaller batches make the steps
+    for most in (1, 2, 3):
+        bounded = mini(training={**MINI["training"], "least_steps": 7, "most_epochs": most})
+        training = training_of(bounded, key, parts)
+        assert training.epochs <= most
+        assert training.epochs * np.ceil(67 / training.batch_size) >= 7
 
 
 # answers without a network

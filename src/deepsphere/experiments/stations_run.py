@@ -51,15 +51,22 @@ def training_of(recipe: StationsRecipe, key: StationKey, parts: ObjectiveParts) 
     Returns
     -------
     StationTraining
-        With the epochs that its number of steps needs.
+        With the epochs that its number of steps needs, in smaller batches where those do not
+        suffice.
     """
     training = recipe.of(key.objective).training_of(key.network)
     objective = parts.objective
     days = np.count_nonzero(day_windows(parts.splits.train.axis, objective).targets >= 0)
     samples = days * (len(objective.inputs) if objective.variables == "separate" else 1)
-    batches = math.ceil(samples / training.batch_size)
+    size, most = training.batch_size, training.most_epochs
+    if most is not None and most * math.ceil(samples / size) < training.least_steps:
+        # of a few days there are enough steps in smaller batches alone
+        size = max(1, min(size, most * samples // training.least_steps))
+    batches = math.ceil(samples / size)
     epochs = max(training.epochs, math.ceil(training.least_steps / batches))
-    return training.model_copy(update={"epochs": min(epochs, training.most_epochs or epochs)})
+    return training.model_copy(
+        update={"batch_size": size, "epochs": epochs if most is None else min(epochs, most)}
+    )
 
 
 def data_of(recipe: StationsRecipe, parts: ObjectiveParts, key: StationKey) -> StationData:
