@@ -385,6 +385,8 @@ def test_few_days_are_seen_in_more_epochs():
         bounded = mini(training={**MINI["training"], "least_steps": 7, "most_epochs": most})
         training = training_of(bounded, key, parts)
         assert training.epochs <= most
+        data = data_of(bounded, parts, key)
+        assert len(data.train_dataloader()) * training.epochs >= 7
         assert training.epochs * np.ceil(67 / training.batch_size) >= 7
 
 

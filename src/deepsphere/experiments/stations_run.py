@@ -56,7 +56,7 @@ def training_of(recipe: StationsRecipe, key: StationKey, parts: ObjectiveParts) 
     """
     training = recipe.of(key.objective).training_of(key.network)
     objective = parts.objective
-    days = np.count_nonzero(day_windows(parts.splits.train.axis, objective).targets >= 0)
+    days = int(np.count_nonzero(day_windows(parts.splits.train.axis, objective).targets >= 0))
     samples = days * (len(objective.inputs) if objective.variables == "separate" else 1)
     size, most = training.batch_size, training.most_epochs
     if most is not None and most * math.ceil(samples / size) < training.least_steps:
