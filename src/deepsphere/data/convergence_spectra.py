@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline, RectBivariateSpline
 
@@ -268,14 +266,9 @@ def spectra_folder() -> Path | None:
     >>> folder is None or folder.name == "spectra"
     True
     """
-    from deepsphere.graph.cache import ENVIRONMENT_VARIABLE
+    from deepsphere.graph.cache import cache_folder
 
-    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
-    if chosen is None:
-        return Path(platformdirs.user_cache_dir("deepsphere", appauthor=False)) / "spectra"
-    if chosen.strip().lower() in ("", "off"):
-        return None
-    return Path(chosen).expanduser() / "spectra"
+    return cache_folder("spectra")
 
 
 def write_shipped(path: Path) -> None:

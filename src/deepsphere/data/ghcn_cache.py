@@ -14,7 +14,6 @@ import numpy as np
 
 from deepsphere.data.files import write_atomically
 from deepsphere.data.ghcn_values import DAYS, DailyValues
-from deepsphere.data.projection_cache import projection_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,8 +42,9 @@ def ghcn_cache_folder() -> Path | None:
     >>> folder is None or folder.name == "ghcn"
     True
     """
-    folder = projection_folder()
-    return None if folder is None else folder.with_name("ghcn")
+    from deepsphere.graph.cache import cache_folder
+
+    return cache_folder("ghcn")
 
 
 def clear_ghcn_cache() -> int:

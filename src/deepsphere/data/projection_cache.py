@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
 from deepsphere.data.files import write_atomically
 from deepsphere.data.mesh_signals import CHANNELS, MeshSignals
@@ -38,14 +36,9 @@ def projection_folder() -> Path | None:
     >>> folder is None or folder.name == "shapes"
     True
     """
-    from deepsphere.graph.cache import ENVIRONMENT_VARIABLE
+    from deepsphere.graph.cache import cache_folder
 
-    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
-    if chosen is None:
-        return Path(platformdirs.user_cache_dir("deepsphere", appauthor=False)) / "shapes"
-    if chosen.strip().lower() in ("", "off"):
-        return None
-    return Path(chosen).expanduser() / "shapes"
+    return cache_folder("shapes")
 
 
 def projection_key(**settings: str | int | float | None) -> str:

@@ -182,12 +182,39 @@ def solver_version(solver: str) -> str:
     return digest.hexdigest()
 
 
-def _directory() -> Path | None:
-    """Folder of the cache; None where it is off."""
+def cache_folder(subject: str) -> Path | None:
+    """Folder of the user for what took long to compute about a subject.
+
+    The subfolder of that name in what the environment variable DEEPSPHERE_CACHE names, or else in
+    the folder that the system has for caches.
+
+    Parameters
+    ----------
+    subject
+        "shapes", "spectra", "ghcn".
+
+    Returns
+    -------
+    Path or None
+        None where the variable is empty or "off".
+
+    Examples
+    --------
+    >>> folder = cache_folder("shapes")
+    >>> folder is None or folder.name == "shapes"
+    True
+    """
     chosen = os.environ.get(ENVIRONMENT_VARIABLE)
     if chosen is None:
-        return Path(platformdirs.user_cache_dir("deepsphere", appauthor=False)) / "graphs"
-    return None if chosen.strip().lower() in ("", "off") else Path(chosen).expanduser()
+        return Path(platformdirs.user_cache_dir("deepsphere", appauthor=False)) / subject
+    return None if chosen.strip().lower() in ("", "off") else Path(chosen).expanduser() / subject
+
+
+def _directory() -> Path | None:
+    """Folder of the cache; None where it is off."""
+    folder = cache_folder("graphs")
+    # a folder that is named holds the graphs itself
+    return folder.parent if folder is not None and ENVIRONMENT_VARIABLE in os.environ else folder
 
 
 def _files(directory: Path | None) -> list[Path]:
