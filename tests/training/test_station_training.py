@@ -651,6 +651,27 @@ def test_parts_of_other_stations_are_refused() -> None:
         made_data(next_day("tmin"), silent)
 
 
+def test_paths_and_words_in_place_of_records_and_objectives_are_refused(unchecked: None) -> None:
+    path: Any = "stations.csv"
+    word: Any = "next_day"
+    objective = next_day("tmin")
+    no_records = "must be StationRecords, got str; read_stations reads them from a file"
+    with pytest.raises(TypeError, match=f"^records {no_records}"):
+        StationData.of_records(path, objective)
+    with pytest.raises(TypeError, match=f"^train {no_records}"):
+        StationData(path, objective=objective)
+    with pytest.raises(TypeError, match=f"^validation {no_records}"):
+        StationData(RECORDS, objective=objective, validation=path)
+    no_objective = "^objective must be a StationObjective, got 'next_day'; next_day, same_day"
+    with pytest.raises(TypeError, match=no_objective):
+        StationData.of_records(RECORDS, word)
+    with pytest.raises(TypeError, match=no_objective):
+        StationData(RECORDS, objective=word)
+    predictor = station_predictor_of(small_module(made_data(objective)))
+    with pytest.raises(TypeError, match=f"^records {no_records}"):
+        predictor.predict(path)
+
+
 def test_unknown_networks_are_refused(unchecked: None) -> None:
     data = made_data(day_of_year("tmin"))
     with pytest.raises(ValueError, match="model must be one of ghcn, unet, got 'fcn'"):

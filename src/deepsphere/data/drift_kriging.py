@@ -2,7 +2,8 @@ r"""Kriging with a drift: from all stations that report, or the nearest, each as
 
 Values are taken to be :math:`\beta_0 + \beta_1 \sin\varphi + \beta_2 \sin^2\varphi + \beta_3 z`
 plus something whose covariance decays as :math:`e^{-d/L}` with the distance d, L = 4,000 km, with
-z the elevation. Nothing is fitted to past days: one day tells all.
+z the elevation. Nothing is fitted to past days: one day tells all. Kriging without a drift, for a
+covariance that is fitted to them, is in `station_kriging.py`.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""Ridge regression: of many small problems at once, and of one with many features."""
+"""Ridge regression of many small problems at once, each with a penalty of its own.
+
+That of one problem with many features, whose penalty is chosen on later days, is in
+`season_baselines.py`.
+"""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,7 @@
-"""The season told by linear regression from the values of all stations of a day."""
+"""The season told by linear regression from the values of all stations of a day.
+
+One problem with as many features as values of a day; many small ones are in `ridge.py`.
+"""
 
 from dataclasses import dataclass
 

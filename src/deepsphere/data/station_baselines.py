@@ -25,7 +25,8 @@ def station_climatology(train: StationRecords, *, smoothing_days: int = 15) -> C
 
     The mean over the years and over some days around each date. Where a station has no value of a
     time of the year it is that of the nearest time of which it has one, and where it has none at
-    all the mean of the other stations.
+    all the mean of the other stations. Those of networks, which move to other stations, are in
+    `deepsphere.training.station_climatology`.
 
     Parameters
     ----------

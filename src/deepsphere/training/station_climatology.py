@@ -1,4 +1,9 @@
-"""What is usual at each station at each time of the year, as a few harmonics."""
+"""What is usual at each station at each time of the year, as a few harmonics.
+
+So few numbers that a checkpoint holds them and other stations take them from their neighbors: this
+is a feature of networks. The baseline, where neither matters, has a mean for each date: it is
+`deepsphere.data.station_baselines.station_climatology`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -26,6 +26,7 @@ from deepsphere.training.seeding import seeded
 from deepsphere.training.station_features import StationFeature, signal_names
 from deepsphere.training.station_networks import StationModel, start_at_zero, station_network
 from deepsphere.training.station_parts import (
+    check_given,
     check_hidden,
     check_units,
     fitting_part,
@@ -102,6 +103,8 @@ class StationData(SphereData):
 
     Raises
     ------
+    TypeError
+        If a part is no StationRecords, or the objective no StationObjective.
     ValueError
         If a number is out of its range, the parts differ in stations or variables, or there is
         nothing to learn from.
@@ -137,12 +140,15 @@ class StationData(SphereData):
         super().__init__()
         check_positive("batch_size", batch_size)
         check_seed("seed", seed)
-        check_units(objective, train)
         given: dict[Split, StationRecords | None] = {
             "train": train,
             "validation": validation,
             "test": test,
         }
+        for name, records in given.items():
+            if records is not None or name == "train":
+                check_given(records, objective, name=name)
+        check_units(objective, train)
         parts: dict[Split, StationRecords] = {
             name: fitting_part(records, name=name, objective=objective, train=train)
             for name, records in given.items()
@@ -239,9 +245,10 @@ class StationData(SphereData):
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError
             As the constructor and `split_records`.
         """
+        check_given(records, objective)
         history = objective.history if objective.kind == "next_day" else 0
         train, validation, test = split_records(
             records.select(objective.channel_names),

@@ -1,6 +1,7 @@
 """Parts of station records: whether they fit each other and an objective."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,35 @@ from deepsphere.training.channel_scaling import ChannelScaling
 # The median of values, further than so many deviations of the training from its mean, is not in
 # its unit: kelvin for °C are 27 of them, and the coldest place is 7.
 _MOST_DEVIATIONS = 10.0
+
+
+def check_given(records: Any, objective: Any, *, name: str = "records") -> None:
+    """Raise unless records and an objective are such, and not a path or a word.
+
+    Parameters
+    ----------
+    records
+        What was given as records.
+    objective
+        What was given as what is learned.
+    name
+        What the records are called.
+
+    Raises
+    ------
+    TypeError
+        If they are not.
+    """
+    if not isinstance(records, StationRecords):
+        raise TypeError(
+            f"{name} must be StationRecords, got {type(records).__name__}; read_stations reads "
+            "them from a file"
+        )
+    if not isinstance(objective, StationObjective):
+        raise TypeError(
+            f"objective must be a StationObjective, got {objective!r}; next_day, same_day, "
+            "day_of_year and imputation make one"
+        )
 
 
 def fitting_part(

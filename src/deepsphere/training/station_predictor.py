@@ -17,7 +17,7 @@ from deepsphere.data.windows import check_positive
 from deepsphere.sampling import Sampling
 from deepsphere.tasks import Regression, task_from_spec
 from deepsphere.training.checkpoint import Metadata, load, model_sampling, read_metadata
-from deepsphere.training.station_parts import check_records
+from deepsphere.training.station_parts import check_given, check_records
 from deepsphere.training.station_preparation import KIND, StationPreparation
 from deepsphere.training.station_signals import StationSignals
 
@@ -103,6 +103,8 @@ class StationPredictor:
 
         Raises
         ------
+        TypeError
+            If the records are no StationRecords.
         ValueError
             If the network predicts one number for all stations, the records do not fit, no day
             follows enough others, or the batch size is not positive.
@@ -150,6 +152,8 @@ class StationPredictor:
 
         Raises
         ------
+        TypeError
+            If the records are no StationRecords.
         ValueError
             If the network predicts at stations, or the records do not fit.
         """
@@ -181,6 +185,7 @@ class StationPredictor:
         self, records: StationRecords, hidden: Bool[np.ndarray, "stations"] | None
     ) -> StationSignals:
         """The signals of records that fit."""
+        check_given(records, self.objective)
         if hidden is not None and self.objective.kind != "imputation":
             raise ValueError(
                 f"hidden must be None but for imputation, got a mask for {self.objective.kind}"
