@@ -778,3 +778,15 @@ def test_corrections_that_are_shrunken_are_no_worse_on_the_validation(tmp_path):
         losses = [task.loss(module(x), y).item() for x, y in data.val_dataloader()]
         errors[corrections] = np.mean(losses)
     assert errors["shrunken"] <= errors["learned"]
+
+
+def test_variable_that_a_part_lacks_leaves_its_objective_out():
+    generator = np.random.default_rng(0)
+    early = generator.normal(size=(40, 10))
+    early[25:] = np.nan  # nothing in the validation and the test
+    records = some_records(tmin=early, tmax=generator.normal(size=(40, 10)))
+    recipe = mini(objectives=[OTHER])
+    with pytest.raises(
+        ValueError, match="data must hold tmin in every part, got 6 days from 2001-"
+    ):
+        objective_parts(recipe, recipe.objectives[0], records)

@@ -188,6 +188,13 @@ def objective_parts(
                 f"data must hold {objective.history + objective.lead} days in a row in every part, "
                 f"got {len(part)} days from {format_time(part.times[0])} without"
             )
+    for part in filter(None, splits):
+        silent = np.flatnonzero(~part.observed.any(axis=(0, 1)))
+        if len(silent):
+            raise ValueError(
+                f"data must hold {part.channel_names[silent[0]]} in every part, got {len(part)} "
+                f"days from {format_time(part.times[0])} without"
+            )
     hidden = None
     if section.kind == "imputation":
         hidden = hidden_stations(chosen.num_stations, recipe.data)

@@ -23,7 +23,7 @@ from deepsphere.tasks.segmentation_scores import (
     count_segmentation,
     segmentation_scores,
 )
-from deepsphere.tasks.station_scores import StationScores, station_scores
+from deepsphere.tasks.station_scores import StationScores, season_error_days, station_scores
 from deepsphere.tasks.triplet import semihard_triplet_loss
 from deepsphere.tasks.triplet_classification import TripletClassification
 from deepsphere.tasks.valid_vertices import (
@@ -122,6 +122,7 @@ __all__ = [
     "relative_change",
     "retrieval_scores",
     "score_shapes",
+    "season_error_days",
     "segmentation_scores",
     "semihard_triplet_loss",
     "station_scores",
