@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from deepsphere.data.ghcn_packed import open_packed
-from deepsphere.data.ghcn_stations import GhcnStations
+from deepsphere.data.ghcn_stations import STATION_ID, UNKNOWN_ELEVATION, GhcnStations
 from deepsphere.data.ghcn_values import FLAGGED, ValueTable, day_of_year
+from deepsphere.data.station_numbers import number_or_nan
 
 _PLACE = {"STATION", "DATE", "LATITUDE", "LONGITUDE"}
 _FLAGS = "_ATTRIBUTES"
-_STATION = re.compile(r"[A-Z]{2}[A-Z0-9_\-]{9}")
 _INTEGER = re.compile(r"[+-]?\d{1,9}")
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _NUM_LOOKED_AT = 100  # lines
@@ -52,7 +52,7 @@ def looks_like_access(path: Path) -> bool:
         rows = list(islice(_rows(path), _NUM_LOOKED_AT))
     except (OSError, ValueError, csv.Error):
         return False
-    if not rows or not rows[0].keys() >= _PLACE or not _STATION.fullmatch(rows[0]["STATION"]):
+    if not rows or not rows[0].keys() >= _PLACE or not STATION_ID.fullmatch(rows[0]["STATION"]):
         return False
     values = [row[name] or "" for row in rows for name in _elements(rows[0])]
     values = [value for value in values if value.strip()]
@@ -119,11 +119,11 @@ def access_stations(paths: Sequence[Path]) -> GhcnStations:
     for path in paths:
         places |= {row["STATION"].strip(): row for row in _rows(path)}
     lon, lat, elevation = (
-        np.array([_number(row.get(name)) for row in places.values()], float)
+        np.array([number_or_nan(row.get(name) or "") for row in places.values()], float)
         for name in ("LONGITUDE", "LATITUDE", "ELEVATION")
     )
     names = tuple((row.get("NAME") or "").strip() for row in places.values())
-    elevation[elevation <= -999] = np.nan
+    elevation[elevation <= UNKNOWN_ELEVATION] = np.nan
     return GhcnStations(tuple(places), lon, lat, elevation, names, ("",) * len(places))
 
 
@@ -140,11 +140,3 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 def _elements(names: Iterable[str]) -> list[str]:
     """The columns that have one of flags."""
     return [name[: -len(_FLAGS)] for name in names if name and name.endswith(_FLAGS)]
-
-
-def _number(text: str | None) -> float:
-    """The number in a column; NaN where there is none."""
-    try:
-        return float(text or "")
-    except ValueError:
-        return np.nan

@@ -29,7 +29,31 @@ def records_of(
     min_fraction: float,
     notes: list[str],
 ) -> StationRecords:
-    """Records of the stations that report enough."""
+    """Records of the stations that report enough.
+
+    Parameters
+    ----------
+    parts
+        Values of the files.
+    stations
+        Where the stations are.
+    elements
+        The channels, in this order; those that no station reports are left out.
+    min_fraction
+        Of the days on which a station must report each element, in [0, 1].
+    notes
+        What is known already; what is left out here is added.
+
+    Returns
+    -------
+    StationRecords
+        From the first to the last day on which a station reports.
+
+    Raises
+    ------
+    ValueError
+        If no station reports any of the elements, or none enough.
+    """
     listed = {name: place for place, name in enumerate(stations.ids)}
     placed = [
         _Part(part, np.array([listed.get(name, -1) for name in part.stations], np.int64))

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from deepsphere.data.ghcn_packed import shown
+from deepsphere.data.station_numbers import number_or_nan
+
 STATION_LIST = "ghcnd-stations.txt"
 INVENTORY = "ghcnd-inventory.txt"
 
 # "-999.9", where an elevation is not known; a few stations of the list have -999.0.
-_UNKNOWN_ELEVATION = -999.0
-_ID = re.compile(r"[A-Z]{2}[A-Z0-9_\-]{9}")
-_WORTH_SAYING = 60  # characters of a wrong line
+UNKNOWN_ELEVATION = -999.0
+STATION_ID = re.compile(r"[A-Z]{2}[A-Z0-9_\-]{9}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +118,11 @@ def read_ghcn_stations(path: str | os.PathLike[str]) -> GhcnStations:
             continue
         # numbers end at the right of their columns: those of a line that is cut are not whole
         lat, lon, elevation = (
-            _number(line[a:b] if len(line) >= b else "") for a, b in ((12, 20), (21, 30), (31, 37))
+            number_or_nan(line[a:b] if len(line) >= b else "")
+            for a, b in ((12, 20), (21, 30), (31, 37))
         )
         num_unplaced += not (np.isfinite(lat) and np.isfinite(lon))
-        if elevation <= _UNKNOWN_ELEVATION:
+        if elevation <= UNKNOWN_ELEVATION:
             elevation = np.nan
         rows[identifier] = (lon, lat, elevation, line[41:71].strip(), line[38:40].strip())
     notes = []
@@ -208,20 +211,11 @@ def _lines(path: Path, what: str, name: str) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
-        if not _ID.fullmatch(line[:11]) or line[11:12] not in (" ", ""):
+        if not STATION_ID.fullmatch(line[:11]) or line[11:12] not in (" ", ""):
             raise ValueError(
-                f"{path} must be {what}, got {line[:_WORTH_SAYING]!r} in line {number}; "
-                f"download {name} again"
+                f"{path} must be {what}, got {shown(line)} in line {number}; download {name} again"
             )
         is_empty = False
         yield line
     if is_empty:
         raise ValueError(f"{path} must be {what}, got an empty file; download {name} again")
-
-
-def _number(text: str) -> float:
-    """The number in a column; NaN where there is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from deepsphere.data.station_libraries import require_pandas
+from deepsphere.data.station_numbers import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -268,7 +269,7 @@ def as_texts(column: Any) -> "pd.Series":
     """
     pd = require_pandas()
     codes, unique = pd.factorize(pd.Series(column))
-    texts = [_as_text(one) for one in unique]
+    texts = [_identifier(one) for one in unique]
     values = np.array([*(text or None for text in texts), None], object)
     return pd.Series(values[codes], dtype=object)
 
@@ -281,10 +282,8 @@ def _key(header: Any) -> str:
     return re.sub(r"[^a-z0-9]", "", text)
 
 
-def _as_text(value: Any) -> str:
+def _identifier(value: Any) -> str:
     """An identifier as a text."""
     if isinstance(value, float | np.floating) and value == int(value):
         value = int(value)
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return str(value).strip()
+    return as_text(value)

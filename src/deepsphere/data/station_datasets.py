@@ -14,7 +14,7 @@ from deepsphere.data.station_columns import find_roles, is_beside
 from deepsphere.data.station_dates import parse_times
 from deepsphere.data.station_files import OWN_MARK
 from deepsphere.data.station_frames import TableOptions, frame_records
-from deepsphere.data.station_numbers import elevations_m
+from deepsphere.data.station_numbers import as_text, elevations_m
 from deepsphere.data.station_records import StationRecords, station_records
 from deepsphere.fields import open_dataset
 from deepsphere.fields.recognition import as_dataset
@@ -41,6 +41,11 @@ def open_station_dataset(path: Path, options: Mapping[str, Any]) -> StationRecor
     Returns
     -------
     StationRecords
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or stations or times are not recognised.
     """
     with open_dataset(path) as data:
         return dataset_records(data, **options)
@@ -131,7 +136,7 @@ def dataset_records(
         )
     read = read_channels(measured, channels, is_own=is_own)
     texts = {
-        role: [_text(one) for one in data[roles[role]].to_numpy().tolist()]
+        role: [as_text(one) for one in data[roles[role]].to_numpy().tolist()]
         for role in ("station", "name")
         if role in roles and data[roles[role]].dims == (station_dim,)
     }
@@ -223,6 +228,11 @@ def write_station_dataset(
         The records.
     overwrite
         Replace what is there.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there and `overwrite` is false.
     """
     times = {"units": "seconds since 1970-01-01", "dtype": "int64"}
     write_encoded(path, records_dataset(records), overwrite=overwrite, encoding={"time": times})
@@ -355,10 +365,3 @@ def _notes(data: "xr.Dataset") -> list[str]:
 def _attributes(standard_name: str, units: str) -> dict[str, str]:
     """Attributes of a coordinate."""
     return {"standard_name": standard_name, "units": units}
-
-
-def _text(value: Any) -> str:
-    """An identifier as a text."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return str(value).strip()

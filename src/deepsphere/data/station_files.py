@@ -167,7 +167,6 @@ def _suffix(path: Path) -> str:
 
 def _read_parquet(path: Path) -> "pd.DataFrame":
     """Table of a parquet file."""
-    require_pandas()
     _, parquet = require_parquet()
     with undamaged(path):
         table = parquet.read_table(path)

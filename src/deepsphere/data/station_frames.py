@@ -17,7 +17,7 @@ from deepsphere.data.station_columns import (
     is_date_header,
 )
 from deepsphere.data.station_dates import is_clock, parse_times, times_of_parts, with_clock
-from deepsphere.data.station_lists import Places, listed_places, row_places
+from deepsphere.data.station_lists import Places, listed_places, no_places, row_places
 from deepsphere.data.station_numbers import OddTexts, as_numbers
 from deepsphere.data.station_records import StationRecords, station_records
 from deepsphere.data.station_services import trusted_values
@@ -277,7 +277,7 @@ def _wide_variables(table: "pd.DataFrame", options: TableOptions) -> StationReco
     pairs = [header[:2] for header in headers if header not in first]
     levels = [list(dict.fromkeys(pair[level] for pair in pairs)) for level in (0, 1)]
     if options.stations is None:
-        raise _no_places(levels[0])
+        raise no_places(levels[0])
     listed = listed_places(options.stations, options.columns)
     known = {*listed.ids, *listed.names}
     level = int(
@@ -360,18 +360,9 @@ def _records(
 def _listed(headers: Sequence[Any], options: TableOptions) -> Places:
     """Where the stations are that columns are called after."""
     if options.stations is None:
-        raise _no_places(headers)
+        raise no_places(headers)
     ids = [text or str(header) for text, header in zip(as_texts(headers), headers, strict=True)]
     return listed_places(options.stations, options.columns).of(ids)
-
-
-def _no_places(headers: Sequence[Any]) -> ValueError:
-    """The error of a table that does not say where its stations are."""
-    return ValueError(
-        "table must say where the stations are, got the columns "
-        f"{', '.join(map(str, headers[:12]))}; name those of longitude and latitude, "
-        "columns={'lon': ..., 'lat': ...}, or give the list of stations, stations="
-    )
 
 
 def _numbers(column: "pd.Series", known: np.ndarray) -> tuple[np.ndarray, OddTexts | None]:

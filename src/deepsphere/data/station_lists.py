@@ -1,6 +1,6 @@
 """Where the stations of a table are: in its rows, or in a list beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -150,11 +150,7 @@ def row_places(
         If nothing says where the stations are.
     """
     if stations is None and not {"lon", "lat"} <= roles.keys():
-        raise ValueError(
-            "table must say where the stations are, got the columns "
-            f"{', '.join(map(str, table.columns[:12]))}; name those of longitude and latitude, "
-            "columns={'lon': ..., 'lat': ...}, or give the list of stations, stations="
-        )
+        raise no_places(table.columns)
     order = np.argsort(times, kind="stable")
     if stations is not None:
         codes, ids = _codes_of(table, roles, None)
@@ -177,6 +173,26 @@ def row_places(
     _check_apart(lon, lat, positions, codes, times, placed, ids)
     notes = _moves(lon, lat, positions, codes, placed, ids)
     return codes, Places(tuple(ids), tuple(names), positions[0], positions[1], height, notes)
+
+
+def no_places(headers: Iterable[Any]) -> ValueError:
+    """The error of a table that does not say where its stations are.
+
+    Parameters
+    ----------
+    headers
+        Of the table.
+
+    Returns
+    -------
+    ValueError
+        To be raised.
+    """
+    return ValueError(
+        "table must say where the stations are, got the columns "
+        f"{', '.join(map(str, list(headers)[:12]))}; name those of longitude and latitude, "
+        "columns={'lon': ..., 'lat': ...}, or give the list of stations, stations="
+    )
 
 
 def _codes_of(

@@ -88,7 +88,7 @@ def as_numbers(
         codes, unique = pd.factorize(series)
     except TypeError:  # lists and other things that are no values of a table
         return np.full(len(series), np.nan), OddTexts(str(series.iloc[0]), len(series))
-    texts = [_text(one) for one in unique]
+    texts = [as_text(one) for one in unique]
     comma = _comma_of(texts, either)
     numbers = [_as_number(text, comma) for text in texts]
     odd = np.array([*(number is None for number in numbers), False])[codes]
@@ -124,7 +124,7 @@ def as_degrees(column: Any) -> Float[np.ndarray, "rows"]:
     if pd.api.types.is_numeric_dtype(series.dtype):
         return as_numbers(series)[0]
     codes, unique = pd.factorize(series)
-    return np.array([*(_as_angle(_text(one)) for one in unique), np.nan])[codes]
+    return np.array([*(_as_angle(as_text(one)) for one in unique), np.nan])[codes]
 
 
 def elevations_m(column: Any, header: object) -> np.ndarray:
@@ -153,11 +153,50 @@ def elevations_m(column: Any, header: object) -> np.ndarray:
     return values * next((factor for unit, factor in _METERS if unit.search(name)), 1.0)
 
 
-def _text(value: Any) -> str:
-    """A value as a text."""
+def as_text(value: Any) -> str:
+    """A value as a text, without the blanks around it.
+
+    Parameters
+    ----------
+    value
+        Anything; bytes are UTF-8.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> as_text(b" 012 ")
+    '012'
+    """
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     return str(value).strip()
+
+
+def number_or_nan(text: str) -> float:
+    """The number that a text of digits and a point is.
+
+    Parameters
+    ----------
+    text
+        Of a field; blanks around the number are left out.
+
+    Returns
+    -------
+    float
+        NaN where it is none.
+
+    Examples
+    --------
+    >>> number_or_nan(" 47.4"), number_or_nan("M")
+    (47.4, nan)
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def _comma_of(texts: Sequence[str], either: Comma | None) -> Comma | None:

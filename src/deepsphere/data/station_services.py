@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from deepsphere.data.station_numbers import number_or_nan
 from deepsphere.data.station_units import Quantity
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ _GERMAN = _quantities("""
     UPM     rh   %  -999
     SDK     sun  h  -999
 """)
+# Météo-France, daily: the descriptions of the fields beside its files
 _FRENCH = _quantities("""
     RR   prcp mm -9999
     TN   tmin °C -9999
@@ -217,7 +219,7 @@ def _unpacked(table: "pd.DataFrame", by_key: dict[str, Any]) -> tuple["pd.DataFr
         if key not in by_key:
             continue
         parts = table[by_key[key]].astype(str).str.split(",")
-        numbers = np.array([_number(part[0]) for part in parts])
+        numbers = np.array([number_or_nan(part[0]) for part in parts])
         codes = np.array([part[1].strip() if len(part) > 1 else "" for part in parts])
         numbers[np.isin(np.abs(numbers), _HOURLY_NOTHING)] = np.nan
         wrong = np.isin(codes, sorted(_HOURLY_WRONG)) & ~np.isnan(numbers)
@@ -229,14 +231,6 @@ def _unpacked(table: "pd.DataFrame", by_key: dict[str, Any]) -> tuple["pd.DataFr
     if num_wrong:
         notes.append(f"{num_wrong} values left out, which are suspect or wrong by their codes")
     return type(table)(columns), notes
-
-
-def _number(text: str) -> float:
-    """The number of a text, NaN where there is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
 
 
 def _plain(header: Any) -> str:
