@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepsphere.data.station_services import service_of, service_quantity
+from deepsphere.data.station_services import service_of, service_quantity, trusted_values
 from deepsphere.data.station_tables import read_stations
 
 HEAD = """\
@@ -135,3 +135,14 @@ def test_services_are_known_by_their_columns(headers, title):
     service = service_of(headers)
     assert (None if service is None else service.title) == title
     assert service_quantity("nothing", service) is None
+
+
+def test_codes_that_are_no_numbers_are_not_trusted():
+    table = pd.DataFrame(
+        {"STAID": 1, "SOUID": 2, "TG": [10, 20, 30, -9999], "Q_TG": ["0", "x", None, "9"]}
+    )
+    before = table.copy()
+    trusted, notes = trusted_values(table)
+    np.testing.assert_array_equal(trusted["TG"], [10, np.nan, np.nan, -9999])
+    assert notes == ["TG: 2 values left out, whose code Q_TG is not 0, valid"]
+    pd.testing.assert_frame_equal(table, before)

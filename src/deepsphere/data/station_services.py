@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from deepsphere.data.station_libraries import require_pandas
 from deepsphere.data.station_numbers import number_or_nan
 from deepsphere.data.station_units import Quantity
 
@@ -200,7 +201,8 @@ def trusted_values(table: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
             quality = by_key.get(f"Q_{key}")
             if quality is None:
                 continue
-            wrong = ~np.isin(np.asarray(table[quality], np.float64), (0.0, 9.0))
+            codes = require_pandas().to_numeric(table[quality], errors="coerce")
+            wrong = ~np.isin(np.asarray(codes, np.float64), (0.0, 9.0))
             if wrong.any():
                 table = table.assign(**{header: table[header].astype(float).mask(wrong)})
                 notes.append(
